@@ -1,0 +1,1 @@
+//! Who is calling: staff by session, programs by API key.

@@ -1,0 +1,1 @@
+//! JSON reads for programs.

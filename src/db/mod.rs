@@ -1,0 +1,3 @@
+//! Connections, migrations, and the embedded Postgres.
+
+pub mod embedded;

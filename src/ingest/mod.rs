@@ -1,0 +1,1 @@
+//! Arrival of spans: OTLP over HTTP, and files.

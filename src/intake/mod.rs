@@ -1,0 +1,1 @@
+//! Arrival of reports, by form and by API.

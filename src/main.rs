@@ -1,0 +1,3 @@
+//! The tracedesk program.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! Traces as they are kept, looked up and understood.
+
+pub mod ids;
+pub mod trace;
