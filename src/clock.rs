@@ -37,7 +37,10 @@ impl Clock {
 
     /// Now, cut to the microseconds that Postgres keeps, so that a value written and read back is equal.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match &self.fixed {
             Some(fixed) => fixed.load(Ordering::SeqCst),
@@ -49,7 +52,10 @@ impl Clock {
 
 /// A fresh row identifier, rising with time so that primary keys append.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that makes identifiers")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that makes identifiers"
+)]
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }

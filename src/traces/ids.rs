@@ -24,7 +24,8 @@ impl TraceId {
     /// Reads 1 to 32 hex digits of any case, padding with zeros on the left as the W3C asks for 64-bit IDs.
     #[must_use]
     pub fn from_hex(digits: &str) -> Option<Self> {
-        if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit())
+        {
             return None;
         }
         let value = u128::from_str_radix(digits, 16).ok()?;
@@ -61,7 +62,8 @@ impl SpanId {
     /// Reads 1 to 16 hex digits of any case, padding with zeros on the left.
     #[must_use]
     pub fn from_hex(digits: &str) -> Option<Self> {
-        if digits.is_empty() || digits.len() > 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if digits.is_empty() || digits.len() > 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit())
+        {
             return None;
         }
         let value = u64::from_str_radix(digits, 16).ok()?;
@@ -138,7 +140,10 @@ mod tests {
     fn short_hex_is_padded_on_the_left() {
         let id = TraceId::from_hex("562809467078eab").unwrap();
         assert_eq!(id.to_string(), "00000000000000000562809467078eab");
-        assert_eq!(SpanId::from_hex("AB").unwrap().to_string(), "00000000000000ab");
+        assert_eq!(
+            SpanId::from_hex("AB").unwrap().to_string(),
+            "00000000000000ab"
+        );
     }
 
     #[test]
