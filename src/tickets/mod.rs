@@ -1,1 +1,3 @@
 //! Tickets as they are kept.
+
+pub mod status;
