@@ -1,1 +1,319 @@
-//! Configuration.
+//! Configuration: environment variables, or the same keys in `tracedesk.toml`; the environment wins. Every bad
+//! value is reported at once.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use secrecy::SecretString;
+use url::Url;
+
+/// A variable that tracedesk reads: its name, its default as shown in the help, what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Name in the environment and in the file.
+    pub name: &'static str,
+    /// The default, in words where it is not a value.
+    pub default: &'static str,
+    /// What it means, one line.
+    pub meaning: &'static str,
+}
+
+macro_rules! settings {
+    ($($name:literal, $default:literal, $meaning:literal;)*) => {
+        /// All variables, in the order of the help.
+        pub const SETTINGS: &[Setting] = &[$(Setting { name: $name, default: $default, meaning: $meaning }),*];
+    };
+}
+
+settings! {
+    "DATABASE_URL", "unset: embedded Postgres in the data folder", "Postgres 15 or newer";
+    "DATABASE_DIRECT_URL", "DATABASE_URL", "a connection past pgbouncer, for migrations";
+    "TRACEDESK_LISTEN", "127.0.0.1:8080", "address to listen on";
+    "TRACEDESK_BASE_URL", "http:// + listen", "how people reach it; the only source of links in mails and pages";
+    "TRACEDESK_DATA_DIR", "./data", "embedded database, and mails when no SMTP is set";
+    "TRACEDESK_PG_BIN", "found", "folder with initdb and postgres, for the embedded database";
+    "SMTP_URL", "unset: mails become .eml files in the data folder", "smtp:// or smtps://, with ?tls=required";
+    "TRACEDESK_MAIL_FROM", "tracedesk@localhost", "sender of mails";
+    "TRACEDESK_NOTIFY", "support@localhost", "comma-separated staff addresses that hear of each report";
+    "TRACEDESK_RETENTION_DAYS", "14", "unpinned traces older than this are dropped";
+    "TRACEDESK_LINK_GRACE_SECS", "10", "how long the first notice waits for a trace that is still on its way";
+    "TRACEDESK_LOG", "info", "log level, or directives such as info,sqlx=warn";
+    "TRACEDESK_LOG_FORMAT", "text", "text or json";
+    "TRACEDESK_CONFIG", "./tracedesk.toml", "the file with these same keys, if there is one";
+}
+
+/// Name of the file looked for in the current folder.
+const DEFAULT_FILE: &str = "tracedesk.toml";
+/// Retention may not be longer: ten years of daily partitions make every look-up slow.
+const MAX_RETENTION_DAYS: u32 = 3_650;
+/// The first notice may not wait longer than an hour.
+const MAX_GRACE_SECS: u32 = 3_600;
+
+/// What the service runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `None`: the embedded Postgres.
+    pub database_url: Option<SecretString>,
+    /// For migrations; `None`: as `database_url`.
+    pub database_direct_url: Option<SecretString>,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// How people reach it, without a slash at the end.
+    pub base_url: BaseUrl,
+    /// Embedded database and mail files.
+    pub data_dir: PathBuf,
+    /// Where the embedded Postgres's programs are, if told.
+    pub pg_bin: Option<PathBuf>,
+    /// `None`: mails become files.
+    pub smtp_url: Option<SecretString>,
+    /// Sender of mails.
+    pub mail_from: Mailbox,
+    /// Staff addresses that hear of each report.
+    pub notify: Vec<Mailbox>,
+    /// Days that unpinned traces are kept.
+    pub retention_days: u32,
+    /// How long the first notice waits for its trace.
+    pub link_grace: Duration,
+    /// Directives for the log.
+    pub log: String,
+    /// Whether the log is JSON lines.
+    pub log_json: bool,
+}
+
+/// The public address of the service: `http` or `https`, without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// A sentence saying what an address looks like.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not an address such as https://support.example.com");
+        let url = Url::parse(text).map_err(|_unreadable| wrong())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || url.query().is_some() {
+            return Err(wrong());
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+
+    /// The address of a path that starts with a slash.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    /// Whether browsers reach it over TLS, so that cookies can be `Secure`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// Scheme, host and port as browsers write them in `Origin`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        Url::parse(&self.0).map_or_else(|_never| String::new(), |url| url.origin().ascii_serialization())
+    }
+}
+
+impl std::fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that is wrong with the configuration, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration can't be used:\n  {}", .0.join("\n  "))]
+pub struct ConfigError(Vec<String>);
+
+impl Config {
+    /// Reads the process's environment and the file that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every bad value.
+    pub fn load() -> Result<Self, ConfigError> {
+        let named = std::env::var("TRACEDESK_CONFIG").ok();
+        let path = PathBuf::from(named.as_deref().unwrap_or(DEFAULT_FILE));
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => parse_file(&path, &text)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => HashMap::new(),
+            Err(error) => return Err(ConfigError(vec![format!("{} can't be read: {error}", path.display())])),
+        };
+        Self::from_values(|name| std::env::var(name).ok().or_else(|| file.get(name).cloned()))
+    }
+
+    /// Builds the configuration from a look-up by name; an empty value counts as unset.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every bad value.
+    pub fn from_values(value: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut values = Values { value, errors: Vec::new() };
+        let listen = values.parse("TRACEDESK_LISTEN", "127.0.0.1:8080", |text| {
+            text.parse::<SocketAddr>().map_err(|_not_one| format!("{text:?} is not an address such as 127.0.0.1:8080"))
+        });
+        let default_base = format!("http://{}", listen.map_or_else(String::new, |listen| listen.to_string()));
+        let base_url = values.parse("TRACEDESK_BASE_URL", &default_base, BaseUrl::parse);
+        let mail_from = values.parse("TRACEDESK_MAIL_FROM", "tracedesk@localhost", mailbox);
+        let notify = values.parse("TRACEDESK_NOTIFY", "support@localhost", mailboxes);
+        let retention_days =
+            values.parse("TRACEDESK_RETENTION_DAYS", "14", |text| number(text, 1, MAX_RETENTION_DAYS));
+        let grace = values.parse("TRACEDESK_LINK_GRACE_SECS", "10", |text| number(text, 0, MAX_GRACE_SECS));
+        let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", |text| match text {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err(format!("{text:?} is neither text nor json")),
+        });
+        let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
+        let database_direct_url = values.secret_url("DATABASE_DIRECT_URL", &["postgres", "postgresql"]);
+        let smtp_url = values.secret_url("SMTP_URL", &["smtp", "smtps"]);
+        let data_dir = PathBuf::from(values.get("TRACEDESK_DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
+        let pg_bin = values.get("TRACEDESK_PG_BIN").map(PathBuf::from);
+        let log = values.get("TRACEDESK_LOG").unwrap_or_else(|| "info".to_owned());
+        match (listen, base_url, mail_from, notify, retention_days, grace, log_json) {
+            (
+                Some(listen),
+                Some(base_url),
+                Some(mail_from),
+                Some(notify),
+                Some(retention_days),
+                Some(grace),
+                Some(log_json),
+            ) if values.errors.is_empty() => Ok(Self {
+                database_url,
+                database_direct_url,
+                listen,
+                base_url,
+                data_dir,
+                pg_bin,
+                smtp_url,
+                mail_from,
+                notify,
+                retention_days,
+                link_grace: Duration::from_secs(grace.into()),
+                log,
+                log_json,
+            }),
+            _ => Err(ConfigError(values.errors)),
+        }
+    }
+}
+
+struct Values<F> {
+    value: F,
+    errors: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Values<F> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.value)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn parse<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.get(name).unwrap_or_else(|| default.to_owned());
+        parse(&value).map_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
+    }
+
+    /// The error never shows the value: it may hold a password.
+    fn secret_url(&mut self, name: &str, schemes: &[&str]) -> Option<SecretString> {
+        let value = self.get(name)?;
+        let is_good = Url::parse(&value).is_ok_and(|url| schemes.contains(&url.scheme()));
+        if !is_good {
+            self.errors.push(format!("{name}: not a URL that starts with {}://", schemes.join(":// or ")));
+        }
+        Some(SecretString::from(value))
+    }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    text.parse().map_err(|error| format!("{text:?} is not a mail address: {error}"))
+}
+
+fn mailboxes(text: &str) -> Result<Vec<Mailbox>, String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(mailbox).collect()
+}
+
+fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    let value = text.parse().ok().filter(|value| (least..=most).contains(value));
+    value.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
+}
+
+fn parse_file(path: &Path, text: &str) -> Result<HashMap<String, String>, ConfigError> {
+    let table: toml::Table =
+        text.parse().map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
+    let (mut values, mut errors) = (HashMap::new(), Vec::new());
+    for (key, value) in table {
+        let name = key.to_ascii_uppercase();
+        if !SETTINGS.iter().any(|setting| setting.name == name) {
+            errors.push(format!("{}: {key} is not a setting of tracedesk", path.display()));
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        values.insert(name, value);
+    }
+    if errors.is_empty() { Ok(values) } else { Err(ConfigError(errors)) }
+}
+
+/// The table of settings for `tracedesk serve --help`.
+#[must_use]
+pub fn help() -> String {
+    let rows = SETTINGS.iter().map(|s| format!("  {:<26} {}\n{:29}default: {}", s.name, s.meaning, "", s.default));
+    format!(
+        "Settings (environment variables, or the same keys in tracedesk.toml; the environment wins):\n{}",
+        rows.collect::<Vec<_>>().join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let values: HashMap<_, _> = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::from_values(|name| values.get(name).cloned())
+    }
+
+    #[test]
+    fn defaults_suffice_and_links_follow_the_address() {
+        let config = load(&[("TRACEDESK_LISTEN", "127.0.0.1:9999")]).unwrap();
+        assert_eq!(config.base_url.join("/desk"), "http://127.0.0.1:9999/desk");
+        assert!(config.database_url.is_none());
+        assert_eq!(config.retention_days, 14);
+    }
+
+    #[test]
+    fn every_bad_value_is_named_at_once_and_no_secret_is_shown() {
+        let error = load(&[
+            ("TRACEDESK_LISTEN", "here"),
+            ("TRACEDESK_NOTIFY", "a@example.com, nobody"),
+            ("TRACEDESK_RETENTION_DAYS", "0"),
+            ("SMTP_URL", "user:secret@mail"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for name in ["TRACEDESK_LISTEN", "TRACEDESK_NOTIFY", "TRACEDESK_RETENTION_DAYS", "SMTP_URL"] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_in_the_file_are_refused() {
+        let error = parse_file(Path::new("tracedesk.toml"), "tracedesk_listn = \"x\"").unwrap_err();
+        assert!(error.to_string().contains("tracedesk_listn"));
+    }
+
+    #[test]
+    fn the_base_url_has_no_trailing_slash_and_must_be_http() {
+        assert_eq!(BaseUrl::parse("https://a.example/td/").unwrap().join("/x"), "https://a.example/td/x");
+        assert_eq!(BaseUrl::parse("https://a.example/td/").unwrap().origin(), "https://a.example");
+        assert!(BaseUrl::parse("ftp://a.example").is_err());
+        assert!(BaseUrl::parse("support.example.com").is_err());
+    }
+}

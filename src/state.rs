@@ -1,1 +1,72 @@
-//! What every request handler shares.
+//! What every request handler shares, and how errors from below leave the service.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::access::throttle::Throttle;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::error::Problem;
+use crate::ingest::writer::IngestQueue;
+use crate::links::resolve::{ResolveError, Resolver};
+use crate::traces::assemble::ReadError;
+
+/// Traces that are decompressed and turned into JSON or a page at a time: 64 MiB each at most.
+const READERS: usize = 4;
+
+/// Handles to everything a request may need. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// The database.
+    pub pool: PgPool,
+    /// What the service runs with.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Clock,
+    /// Where spans are stored.
+    pub ingest: IngestQueue,
+    /// Links tickets to traces.
+    pub resolver: Resolver,
+    /// Wakes the mail worker.
+    pub outbox_wake: Arc<Notify>,
+    /// Slows down who guesses passwords.
+    pub sign_in_throttle: Arc<Throttle>,
+    /// Bounds the memory of reading large traces.
+    pub readers: Arc<Semaphore>,
+}
+
+impl AppState {
+    /// State on this database. The queue's other side must be run by the caller.
+    #[must_use]
+    pub fn new(pool: PgPool, config: Config, clock: Clock, ingest: IngestQueue) -> Self {
+        let outbox_wake = Arc::new(Notify::new());
+        let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
+        Self {
+            pool,
+            config: Arc::new(config),
+            clock,
+            ingest,
+            resolver,
+            outbox_wake,
+            sign_in_throttle: Arc::new(Throttle::default()),
+            readers: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Database(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}

@@ -1,1 +1,4 @@
 //! HTTP plumbing without business.
+
+pub mod body;
+pub mod error;

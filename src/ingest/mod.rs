@@ -1,1 +1,7 @@
 //! Arrival of spans: OTLP over HTTP, and files.
+
+pub mod split;
+pub mod writer;
+
+/// Most spans taken in one request: a body of 64 MiB at 256 bytes a small span.
+pub const MAX_SPANS_PER_REQUEST: usize = 64 * 1024 * 1024 / 256;

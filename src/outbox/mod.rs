@@ -1,1 +1,3 @@
 //! Mails that must go out.
+
+pub mod store;

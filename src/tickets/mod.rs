@@ -1,3 +1,4 @@
 //! Tickets as they are kept.
 
+pub mod event;
 pub mod status;

@@ -1,5 +1,14 @@
 //! Traces as they are kept, looked up and understood.
 
+pub mod assemble;
+pub mod classify;
+pub mod copy;
+pub mod facts;
 pub mod failure;
 pub mod ids;
+pub mod json;
+pub mod otlp;
+pub mod part;
+pub mod store;
 pub mod trace;
+pub mod wire;

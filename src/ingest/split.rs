@@ -1,0 +1,314 @@
+//! One export request in, trace parts out: the spans of each trace summarised and packed. Pure and total: whatever
+//! the bytes are, the answer is parts, rejected spans and a reason, or an error.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::MAX_SPANS_PER_REQUEST;
+use crate::clock::new_id;
+use crate::traces::facts::{SpanFacts, service_name};
+use crate::traces::failure;
+use crate::traces::ids::{SpanId, TraceId};
+use crate::traces::otlp::{self, ResourceSpansView, ScopeSpansView, SpanView};
+use crate::traces::part::TracePart;
+use crate::traces::trace::{SpanKind, SpanStatus};
+use crate::traces::wire::{self, WireError};
+
+/// zstd's level 3 packs a 50-span part about a tenth smaller than level 1 at two thirds of the speed.
+const ZSTD_LEVEL: i32 = 3;
+/// Longest text kept in a summary column: enough to recognise, and 5 such columns stay near a kilobyte.
+const MAX_SUMMARY_CHARS: usize = 200;
+/// A span over this is rejected: 4 MiB holds any prompt that a model takes today.
+const MAX_SPAN_BYTES: usize = 4 * 1024 * 1024;
+
+/// What came of a request.
+#[derive(Debug, Default)]
+pub struct Split {
+    /// The parts, one a trace.
+    pub parts: Vec<TracePart>,
+    /// Spans in `parts`.
+    pub accepted: usize,
+    /// Spans left out.
+    pub rejected: u64,
+    /// Why the first of them was.
+    pub first_reason: Option<String>,
+}
+
+/// Why nothing of a request can be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SplitError {
+    /// Not an `ExportTraceServiceRequest`.
+    #[error("the body is not an OTLP ExportTraceServiceRequest: {0}")]
+    Broken(#[from] WireError),
+    /// More than [`MAX_SPANS_PER_REQUEST`].
+    #[error("the request has more than {MAX_SPANS_PER_REQUEST} spans; send fewer in each export")]
+    TooManySpans,
+    /// The compressor failed.
+    #[error("the spans could not be compressed: {0}")]
+    Compress(#[source] std::io::Error),
+}
+
+/// Splits an encoded `ExportTraceServiceRequest` (or `TracesData`, which has the same encoding).
+///
+/// # Errors
+/// When the body as a whole can't be taken; single bad spans are counted instead.
+pub fn split(request: &[u8]) -> Result<Split, SplitError> {
+    let mut gathered = Gathered::default();
+    for resource in otlp::resource_spans(request) {
+        let resource = resource?;
+        let checked = otlp::check_resource(resource.resource);
+        let service = service_name(resource.resource);
+        for scope in resource.scope_spans() {
+            let scope = scope?;
+            let checked = checked.and_then(|()| otlp::check_scope(scope.scope));
+            gathered.begin_scope(resource, scope, service);
+            for span in scope.spans() {
+                gathered.take(span?, checked)?;
+            }
+        }
+    }
+    gathered.pack()
+}
+
+#[derive(Default)]
+struct Gathered<'a> {
+    scopes: Vec<Scope<'a>>,
+    traces: HashMap<TraceId, Gathering<'a>>,
+    split: Split,
+}
+
+struct Scope<'a> {
+    resource: ResourceSpansView<'a>,
+    scope: ScopeSpansView<'a>,
+    service: &'a str,
+}
+
+/// The spans of one trace, with the scope (an index) that each came under.
+#[derive(Default)]
+struct Gathering<'a> {
+    spans: Vec<(usize, &'a [u8])>,
+    facts: Vec<SpanFacts<'a>>,
+}
+
+impl<'a> Gathered<'a> {
+    fn begin_scope(
+        &mut self,
+        resource: ResourceSpansView<'a>,
+        scope: ScopeSpansView<'a>,
+        service: &'a str,
+    ) {
+        self.scopes.push(Scope {
+            resource,
+            scope,
+            service,
+        });
+    }
+
+    fn take(
+        &mut self,
+        message: &'a [u8],
+        checked: Result<(), WireError>,
+    ) -> Result<(), SplitError> {
+        if self.split.accepted + usize::try_from(self.split.rejected).unwrap_or(usize::MAX)
+            >= MAX_SPANS_PER_REQUEST
+        {
+            return Err(SplitError::TooManySpans);
+        }
+        match checked
+            .map_err(|error| error.to_string())
+            .and_then(|()| self.read(message))
+        {
+            Ok(()) => self.split.accepted += 1,
+            Err(reason) => {
+                self.split.rejected += 1;
+                self.split.first_reason.get_or_insert(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, message: &'a [u8]) -> Result<(), String> {
+        if message.len() > MAX_SPAN_BYTES {
+            return Err(format!("a span is over {MAX_SPAN_BYTES} bytes"));
+        }
+        let span = otlp::check_span(message).map_err(|error| error.to_string())?;
+        let (trace_id, span_id) = ids_of(&span)?;
+        let scope = self.scopes.len() - 1;
+        let service = self.scopes.last().map_or("", |scope| scope.service);
+        let facts = SpanFacts::read(&span, span_id, service).map_err(|error| error.to_string())?;
+        let gathering = self.traces.entry(trace_id).or_default();
+        gathering.spans.push((scope, message));
+        gathering.facts.push(facts);
+        Ok(())
+    }
+
+    fn pack(self) -> Result<Split, SplitError> {
+        let Self {
+            scopes,
+            traces,
+            mut split,
+        } = self;
+        split.parts.reserve(traces.len());
+        for (trace_id, gathering) in traces {
+            let raw = encode(&scopes, &gathering.spans);
+            split
+                .parts
+                .push(summarise(trace_id, &gathering.facts, &raw)?);
+        }
+        Ok(split)
+    }
+}
+
+fn ids_of(span: &SpanView<'_>) -> Result<(TraceId, SpanId), String> {
+    let trace_id = TraceId::from_bytes(span.trace_id)
+        .ok_or_else(|| wrong_id("trace_id", 16, span.trace_id))?;
+    let span_id =
+        SpanId::from_bytes(span.span_id).ok_or_else(|| wrong_id("span_id", 8, span.span_id))?;
+    if !matches!(span.parent_span_id.len(), 0 | 8) {
+        return Err(wrong_id("parent_span_id", 8, span.parent_span_id));
+    }
+    Ok((trace_id, span_id))
+}
+
+fn wrong_id(field: &str, wanted: usize, got: &[u8]) -> String {
+    if got.len() == wanted {
+        format!("{field} is all zeros")
+    } else {
+        format!("{field} has {} bytes, not {wanted}", got.len())
+    }
+}
+
+/// The spans as a `TracesData` message, each under a copy of the resource and scope it came with.
+fn encode(scopes: &[Scope<'_>], spans: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut out =
+        Vec::with_capacity(spans.iter().map(|(_, span)| span.len() + 8).sum::<usize>() + 512);
+    for run in spans.chunk_by(|(left, _), (right, _)| left == right) {
+        let Some(scope) = run.first().and_then(|(index, _)| scopes.get(*index)) else {
+            continue;
+        };
+        let spans_size: usize = run
+            .iter()
+            .map(|(_, span)| wire::message_size(span.len()))
+            .sum();
+        let scope_size = optional_size(scope.scope.scope)
+            + spans_size
+            + optional_size(scope.scope.schema_url.as_bytes());
+        let resource_size = optional_size(scope.resource.resource)
+            + wire::message_size(scope_size)
+            + optional_size(scope.resource.schema_url.as_bytes());
+        wire::put_header(&mut out, 1, resource_size);
+        put_optional(&mut out, 1, scope.resource.resource);
+        wire::put_header(&mut out, 2, scope_size);
+        put_optional(&mut out, 1, scope.scope.scope);
+        for (_, span) in run {
+            wire::put_message(&mut out, 2, span);
+        }
+        put_optional(&mut out, 3, scope.scope.schema_url.as_bytes());
+        put_optional(&mut out, 3, scope.resource.schema_url.as_bytes());
+    }
+    out
+}
+
+fn optional_size(payload: &[u8]) -> usize {
+    if payload.is_empty() {
+        0
+    } else {
+        wire::message_size(payload.len())
+    }
+}
+
+fn put_optional(out: &mut Vec<u8>, number: u8, payload: &[u8]) {
+    if !payload.is_empty() {
+        wire::put_message(out, number, payload);
+    }
+}
+
+fn summarise(
+    trace_id: TraceId,
+    spans: &[SpanFacts<'_>],
+    raw: &[u8],
+) -> Result<TracePart, SplitError> {
+    let root = spans.iter().find(|span| span.parent_id.is_none());
+    let server = spans
+        .iter()
+        .filter(|span| span.kind == SpanKind::Server)
+        .min_by_key(|span| span.start_ns);
+    let entry = server.or(root).or(spans.first());
+    let errors = spans
+        .iter()
+        .filter(|span| span.status == SpanStatus::Error)
+        .count();
+    Ok(TracePart {
+        part_id: new_id(),
+        trace_id,
+        started_at: time_of(spans.iter().map(|span| span.start_ns).min()),
+        ended_at: time_of(
+            spans
+                .iter()
+                .map(|span| span.end_ns.max(span.start_ns))
+                .max(),
+        ),
+        span_count: count(spans.len()),
+        error_count: count(errors),
+        raw_bytes: count(raw.len()),
+        service: summary_text(entry.map_or("", |span| span.service)),
+        root_name: root.map(|span| summary_text(span.name)),
+        page_path: server.and_then(|span| span.url_path).map(summary_text),
+        user_ref: spans.iter().find_map(|span| span.user).map(user_ref),
+        http_status: server
+            .and_then(|span| span.http_status)
+            .and_then(|code| i16::try_from(code).ok()),
+        failure: failure::find(spans).map(without_nul),
+        span_id_tails: spans.iter().map(|span| span.id.tail()).collect(),
+        payload: compress(raw).map_err(SplitError::Compress)?,
+    })
+}
+
+fn without_nul(mut failure: failure::Failure) -> failure::Failure {
+    failure.span_name = summary_text(&failure.span_name);
+    failure.service = summary_text(&failure.service);
+    failure
+}
+
+/// Text for a summary column: Postgres refuses NUL.
+fn summary_text(text: &str) -> String {
+    text.chars()
+        .filter(|&c| c != '\0')
+        .take(MAX_SUMMARY_CHARS)
+        .collect()
+}
+
+/// Whom the spans name, so that the same person is recognised and nobody is named: SHA-256, first 16 hex digits.
+#[must_use]
+pub fn user_ref(user: &str) -> String {
+    let digest = Sha256::digest(user.trim().to_lowercase().as_bytes());
+    hex::encode(digest.first_chunk::<8>().copied().unwrap_or_default())
+}
+
+/// A count for an `integer` column; a request is too small to reach its end.
+fn count(value: usize) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// Nanoseconds since the epoch as Postgres keeps time: microseconds. 64 bits reach the year 2554, so all fit.
+fn time_of(nanos: Option<u64>) -> DateTime<Utc> {
+    let micros = i64::try_from(nanos.unwrap_or(0) / 1_000).unwrap_or(0);
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+thread_local! {
+    /// A compressor is a megabyte of tables: made once a thread.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(raw: &[u8]) -> std::io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| match compressor {
+        Some(compressor) => compressor.compress(raw),
+        None => compressor
+            .insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?)
+            .compress(raw),
+    })
+}

@@ -1,0 +1,264 @@
+//! The one way to `trace_parts`: a queue bounded by bytes, and writers that gather what is waiting into one COPY.
+//! A job is answered after its commit.
+
+use std::sync::Arc;
+
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::clock::Clock;
+use crate::links::resolve::Resolver;
+use crate::traces::part::TracePart;
+use crate::traces::store;
+
+/// Bytes of request bodies under way at once: one of the largest allowed, before and after decompression, and half
+/// as much for all others.
+pub const QUEUE_BYTES: usize = 3 * 64 * 1024 * 1024;
+/// Jobs waiting: far more than [`QUEUE_BYTES`] lets in at the size of a usual export (100 kB).
+const QUEUE_JOBS: usize = 4_096;
+/// A batch is closed at this size: a COPY of 4 MiB keeps a commit under some 50 ms, and every waiting client waits
+/// for one commit.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Writers, each with a connection of its own: one waits for its commit while the other copies.
+const WRITERS: usize = 2;
+
+/// Parts to store, and who waits for them.
+struct Job {
+    parts: Vec<TracePart>,
+    done: oneshot::Sender<Result<(), NotStored>>,
+}
+
+/// The parts are not stored; the sender may try again.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub enum NotStored {
+    /// The queue is full.
+    #[error("too much is waiting to be stored")]
+    Full,
+    /// The database refused or is away.
+    #[error("the database did not take the spans")]
+    Database,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+/// Where requests put parts. Cheap to clone.
+#[derive(Clone)]
+pub struct IngestQueue {
+    jobs: mpsc::Sender<Job>,
+    budget: Arc<Semaphore>,
+}
+
+/// The bytes that a request holds of the queue's bound; given back when dropped.
+pub struct Reservation {
+    budget: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Reservation {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// [`NotStored::Full`] when they are not to be had now.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), NotStored> {
+        let count = u32::try_from(bytes).map_err(|_too_large| NotStored::Full)?;
+        let more = Arc::clone(&self.budget)
+            .try_acquire_many_owned(count)
+            .map_err(|_none_left| NotStored::Full)?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// The writers' side of the queue.
+pub struct Writers {
+    jobs: mpsc::Receiver<Job>,
+}
+
+/// Makes the queue and its writers' side.
+#[must_use]
+pub fn queue() -> (IngestQueue, Writers) {
+    let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
+    let queue = IngestQueue {
+        jobs: sender,
+        budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+    };
+    (queue, Writers { jobs: receiver })
+}
+
+impl IngestQueue {
+    /// Begins an empty reservation.
+    #[must_use]
+    pub fn reserve(&self) -> Reservation {
+        Reservation {
+            budget: Arc::clone(&self.budget),
+            permit: None,
+        }
+    }
+
+    /// Stores parts; returns after the commit. The reservation lasts until then.
+    ///
+    /// # Errors
+    /// Why nothing was stored.
+    pub async fn store(&self, parts: Vec<TracePart>, _held: Reservation) -> Result<(), NotStored> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let (done, stored) = oneshot::channel();
+        self.jobs
+            .try_send(Job { parts, done })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => NotStored::Full,
+                mpsc::error::TrySendError::Closed(_) => NotStored::Stopping,
+            })?;
+        stored.await.unwrap_or(Err(NotStored::Stopping))
+    }
+
+    /// Hands parts over without waiting for the commit; drops them when the queue is full. For our own spans.
+    pub fn offer(&self, parts: Vec<TracePart>) {
+        let (done, _nobody_waits) = oneshot::channel();
+        if self.jobs.try_send(Job { parts, done }).is_err() {
+            metrics::counter!("tracedesk_own_spans_dropped_total").increment(1);
+        }
+    }
+}
+
+impl Writers {
+    /// Writes until cancelled and the queue is empty.
+    pub async fn run(
+        self,
+        pool: PgPool,
+        clock: Clock,
+        resolver: Resolver,
+        cancel: CancellationToken,
+    ) {
+        let jobs = Arc::new(Mutex::new(self.jobs));
+        let writer = || {
+            let (jobs, pool, clock, resolver, cancel) = (
+                Arc::clone(&jobs),
+                pool.clone(),
+                clock.clone(),
+                resolver.clone(),
+                cancel.clone(),
+            );
+            async move {
+                while let Some(batch) = next_batch(&jobs, &cancel).await {
+                    write(&pool, &clock, &resolver, batch).await;
+                }
+            }
+        };
+        futures_util::future::join_all((0..WRITERS).map(|_| writer())).await;
+    }
+}
+
+/// Waits for one job and takes along what else is waiting. `None` when cancelled and nothing is left.
+async fn next_batch(
+    jobs: &Mutex<mpsc::Receiver<Job>>,
+    cancel: &CancellationToken,
+) -> Option<Vec<Job>> {
+    let mut jobs = jobs.lock().await;
+    let first = tokio::select! {
+        biased;
+        job = jobs.recv() => job?,
+        () = cancel.cancelled() => return None,
+    };
+    let mut weight: usize = first.parts.iter().map(TracePart::weight).sum();
+    let mut batch = vec![first];
+    while weight < BATCH_BYTES {
+        let Ok(job) = jobs.try_recv() else { break };
+        weight += job.parts.iter().map(TracePart::weight).sum::<usize>();
+        batch.push(job);
+    }
+    Some(batch)
+}
+
+async fn write(pool: &PgPool, clock: &Clock, resolver: &Resolver, batch: Vec<Job>) {
+    let all = batch.iter().flat_map(|job| &job.parts);
+    match copy(pool, clock, all).await {
+        Ok(()) => answer(resolver, batch).await,
+        Err(error) if batch.len() > 1 => {
+            // One job's rows must not cost the others theirs: each alone, once.
+            warn!(error = %error, jobs = batch.len(), "A batch of spans was not stored; storing each request alone");
+            for job in batch {
+                match copy(pool, clock, &job.parts).await {
+                    Ok(()) => answer(resolver, vec![job]).await,
+                    Err(error) => refuse(job, &error),
+                }
+            }
+        }
+        Err(error) => batch.into_iter().for_each(|job| refuse(job, &error)),
+    }
+}
+
+/// The commit is done: link whoever waits for these traces, then say so.
+async fn answer(resolver: &Resolver, batch: Vec<Job>) {
+    let ids: Vec<_> = batch
+        .iter()
+        .flat_map(|job| &job.parts)
+        .map(|part| part.trace_id)
+        .collect();
+    let spans: i64 = batch
+        .iter()
+        .flat_map(|job| &job.parts)
+        .map(|part| i64::from(part.span_count))
+        .sum();
+    metrics::counter!("tracedesk_spans_stored_total").increment(spans.unsigned_abs());
+    if let Err(error) = resolver.traces_stored(&ids).await {
+        // The spans are stored; the sweep links what this look missed.
+        error!(error = %error, "Stored spans could not be linked to waiting tickets; the sweep will");
+    }
+    for job in batch {
+        let _gone = job.done.send(Ok(()));
+    }
+}
+
+fn refuse(job: Job, error: &sqlx::Error) {
+    error!(error = %error, parts = job.parts.len(), "Spans were not stored");
+    metrics::counter!("tracedesk_ingest_failures_total").increment(1);
+    let _gone = job.done.send(Err(NotStored::Database));
+}
+
+async fn copy<'a>(
+    pool: &PgPool,
+    clock: &Clock,
+    parts: impl IntoIterator<Item = &'a TracePart> + Clone,
+) -> Result<(), sqlx::Error> {
+    let mut conn = pool.acquire().await?;
+    let now = clock.now();
+    match store::copy_parts(&mut conn, parts.clone(), now).await {
+        Err(error) if is_partition_missing(&error) => {
+            store::ensure_partitions(&mut conn, now.date_naive()).await?;
+            store::copy_parts(&mut conn, parts, now).await?;
+        }
+        done => drop(done?),
+    }
+    Ok(())
+}
+
+/// `check_violation`: Postgres's answer to a row that no partition takes.
+fn is_partition_missing(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .as_deref()
+        == Some("23514")
+}
+
+/// Stores parts from a command, without the queue.
+///
+/// # Errors
+/// The database's.
+pub async fn store_directly(
+    conn: &mut PgConnection,
+    clock: &Clock,
+    parts: &[TracePart],
+) -> Result<(), sqlx::Error> {
+    let now = clock.now();
+    store::ensure_partitions(&mut *conn, now.date_naive()).await?;
+    store::copy_parts(conn, parts, now).await.map(drop)
+}

@@ -1,0 +1,231 @@
+//! From stored parts to a whole trace: decompressed, each span once.
+
+use std::collections::HashSet;
+
+use super::facts::{SpanFacts, service_name};
+use super::failure::{self, Failure};
+use super::ids::{SpanId, TraceId};
+use super::otlp::{
+    self, EventView, LinkView, ResourceSpansView, ScopeSpansView, SpanView, ValueView,
+};
+use super::store::StoredTrace;
+use super::trace::{AttributeValue, Resource, Span, SpanEvent, SpanLink, Trace};
+use super::wire::WireError;
+
+/// Why a stored trace can't be read: damage, since parts are checked before they are stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The payload is not zstd, or not of the size that its row says.
+    #[error("a stored part does not decompress: {0}")]
+    Decompress(#[from] std::io::Error),
+    /// The payload is not OTLP.
+    #[error("a stored part is not OTLP: {0}")]
+    Wire(#[from] WireError),
+}
+
+/// The decompressed parts of a trace, oldest first: each an encoded `TracesData`. One after the other they are a
+/// `TracesData` too, since protobuf joins repeated fields.
+#[derive(Debug)]
+pub struct RawTrace {
+    /// The trace's ID.
+    pub id: TraceId,
+    /// One a part.
+    pub parts: Vec<Vec<u8>>,
+    /// Whether parts were left out.
+    pub is_truncated: bool,
+}
+
+/// A span with what it came under.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedSpan<'a> {
+    /// The span's ID.
+    pub id: SpanId,
+    /// Itself.
+    pub span: SpanView<'a>,
+    /// Its scope.
+    pub scope: ScopeSpansView<'a>,
+    /// Its resource.
+    pub resource: ResourceSpansView<'a>,
+}
+
+impl RawTrace {
+    /// Decompresses what is stored.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a part is damaged.
+    pub fn unpack(id: TraceId, stored: &StoredTrace) -> Result<Self, ReadError> {
+        let mut decompressor = zstd::bulk::Decompressor::new()?;
+        let mut parts = Vec::with_capacity(stored.parts.len());
+        for part in &stored.parts {
+            let size = usize::try_from(part.raw_bytes).unwrap_or(0);
+            parts.push(decompressor.decompress(&part.payload, size)?);
+        }
+        Ok(Self {
+            id,
+            parts,
+            is_truncated: stored.is_truncated,
+        })
+    }
+
+    /// Every span once, in the order in which they came: of spans with the same ID the first one stays.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a part is damaged.
+    pub fn spans(&self) -> Result<(Vec<PlacedSpan<'_>>, usize), ReadError> {
+        let (mut seen, mut spans, mut duplicate_count) = (HashSet::new(), Vec::new(), 0);
+        for resource in self
+            .parts
+            .iter()
+            .flat_map(|part| otlp::resource_spans(part))
+        {
+            let resource = resource?;
+            for scope in resource.scope_spans() {
+                let scope = scope?;
+                for message in scope.spans() {
+                    let span = SpanView::parse(message?)?;
+                    match SpanId::from_bytes(span.span_id) {
+                        Some(id) if seen.insert(id) => {
+                            spans.push(PlacedSpan {
+                                id,
+                                span,
+                                scope,
+                                resource,
+                            });
+                        }
+                        _ => duplicate_count += 1,
+                    }
+                }
+            }
+        }
+        Ok((spans, duplicate_count))
+    }
+
+    /// What went wrong in the whole trace.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a part is damaged.
+    pub fn failure(&self) -> Result<Option<Failure>, ReadError> {
+        let (spans, _) = self.spans()?;
+        let facts: Result<Vec<_>, _> = spans
+            .iter()
+            .map(|placed| {
+                SpanFacts::read(
+                    &placed.span,
+                    placed.id,
+                    service_name(placed.resource.resource),
+                )
+            })
+            .collect();
+        Ok(failure::find(&facts?))
+    }
+
+    /// The trace as it is shown, spans by start.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a part is damaged.
+    pub fn assemble(&self) -> Result<Trace, ReadError> {
+        let (placed, duplicate_count) = self.spans()?;
+        let mut trace = Trace {
+            id: self.id,
+            resources: Vec::new(),
+            spans: Vec::with_capacity(placed.len()),
+            duplicate_count,
+            is_truncated: self.is_truncated,
+        };
+        let mut encoded: Vec<&[u8]> = Vec::new();
+        for span in placed {
+            // Parts repeat their resources byte for byte; a trace has few.
+            let resource = match encoded
+                .iter()
+                .position(|known| *known == span.resource.resource)
+            {
+                Some(index) => index,
+                None => {
+                    encoded.push(span.resource.resource);
+                    trace.resources.push(resource_of(span.resource.resource)?);
+                    encoded.len() - 1
+                }
+            };
+            trace.spans.push(span_of(&span, resource)?);
+        }
+        trace
+            .spans
+            .sort_by_key(|span| (span.start_ns, span.end_ns, span.id));
+        Ok(trace)
+    }
+}
+
+fn resource_of(message: &[u8]) -> Result<Resource, WireError> {
+    Ok(Resource {
+        service: service_name(message).to_owned(),
+        attributes: owned(otlp::attributes(message, 1))?,
+    })
+}
+
+fn span_of(placed: &PlacedSpan<'_>, resource: usize) -> Result<Span, WireError> {
+    let span = &placed.span;
+    let (name, version) = otlp::scope_label(placed.scope.scope)?;
+    Ok(Span {
+        id: placed.id,
+        parent_id: SpanId::from_bytes(span.parent_span_id),
+        resource,
+        scope: format!("{name} {version}").trim().to_owned(),
+        name: span.name.to_owned(),
+        kind: span.kind,
+        start_ns: span.start_ns,
+        end_ns: span.end_ns,
+        status: span.status,
+        status_message: span.status_message.to_owned(),
+        attributes: owned(span.attributes())?,
+        events: span
+            .events()
+            .map(|event| event_of(&event?))
+            .collect::<Result<_, _>>()?,
+        links: span
+            .links()
+            .map(|link| link_of(&link?))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn event_of(event: &EventView<'_>) -> Result<SpanEvent, WireError> {
+    Ok(SpanEvent {
+        time_ns: event.time_ns,
+        name: event.name.to_owned(),
+        attributes: owned(event.attributes())?,
+    })
+}
+
+fn link_of(link: &LinkView<'_>) -> Result<SpanLink, WireError> {
+    Ok(SpanLink {
+        trace_id: TraceId::from_bytes(link.trace_id),
+        span_id: SpanId::from_bytes(link.span_id),
+        attributes: owned(link.attributes())?,
+    })
+}
+
+fn owned<'a>(
+    attributes: impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>>,
+) -> Result<Vec<(String, AttributeValue)>, WireError> {
+    attributes
+        .map(|attribute| attribute.and_then(|(key, value)| Ok((key.to_owned(), value_of(value)?))))
+        .collect()
+}
+
+/// Nesting was bounded when the span was checked, so this recursion is.
+fn value_of(value: ValueView<'_>) -> Result<AttributeValue, WireError> {
+    Ok(match value {
+        ValueView::Empty => AttributeValue::Empty,
+        ValueView::String(text) => AttributeValue::String(text.to_owned()),
+        ValueView::Bool(value) => AttributeValue::Bool(value),
+        ValueView::Int(value) => AttributeValue::Int(value),
+        ValueView::Double(value) => AttributeValue::Double(value),
+        ValueView::Bytes(bytes) => AttributeValue::Bytes(bytes.to_owned()),
+        ValueView::Array(values) => AttributeValue::Array(
+            otlp::array_values(values)
+                .map(|value| value_of(value?))
+                .collect::<Result<_, _>>()?,
+        ),
+        ValueView::Map(entries) => AttributeValue::Map(owned(otlp::attributes(entries, 1))?),
+    })
+}

@@ -1,0 +1,453 @@
+//! Borrowed views of OTLP's trace messages: what `opentelemetry/proto/trace/v1/trace.proto` defines, read in place.
+//!
+//! [`check_span`] proves once, at the door, that everything below a span can be read; views of stored payloads use
+//! the same readers and stop at the first byte that does not fit.
+
+use super::trace::{SpanKind, SpanStatus};
+use super::wire::{Field, Fields, WireError, WireValue};
+
+/// How deep arrays and maps may nest in an attribute's value. Three messages a level, and protobuf libraries stop
+/// at 100: 30 * 3 = 90.
+pub const MAX_VALUE_DEPTH: usize = 30;
+
+/// `ResourceSpans`: a resource and the scopes under it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResourceSpansView<'a> {
+    /// The encoded `Resource`; empty if none.
+    pub resource: &'a [u8],
+    /// `schema_url`; empty if none.
+    pub schema_url: &'a str,
+    message: &'a [u8],
+}
+
+/// `ScopeSpans`: an instrumentation scope and the spans under it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ScopeSpansView<'a> {
+    /// The encoded `InstrumentationScope`; empty if none.
+    pub scope: &'a [u8],
+    /// `schema_url`; empty if none.
+    pub schema_url: &'a str,
+    message: &'a [u8],
+}
+
+/// `Span`: its own fields; attributes, events and links are read from it on demand.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanView<'a> {
+    /// As it came; 16 bytes if valid.
+    pub trace_id: &'a [u8],
+    /// As it came; 8 bytes if valid.
+    pub span_id: &'a [u8],
+    /// As it came; empty for a root.
+    pub parent_span_id: &'a [u8],
+    /// The operation's name.
+    pub name: &'a str,
+    /// The role the span plays.
+    pub kind: SpanKind,
+    /// Start in nanoseconds since the epoch.
+    pub start_ns: u64,
+    /// End in nanoseconds since the epoch.
+    pub end_ns: u64,
+    /// The status's code.
+    pub status: SpanStatus,
+    /// The status's message.
+    pub status_message: &'a str,
+    /// The span's encoded message.
+    pub message: &'a [u8],
+}
+
+/// `AnyValue`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the names are OTLP's")]
+pub enum ValueView<'a> {
+    Empty,
+    String(&'a str),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Bytes(&'a [u8]),
+    /// An encoded `ArrayValue`; its values are read by [`array_values`].
+    Array(&'a [u8]),
+    /// An encoded `KeyValueList`; its entries are read by [`attributes`] with field 1.
+    Map(&'a [u8]),
+}
+
+/// `Span.Event`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EventView<'a> {
+    /// When, in nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// `exception` for exceptions.
+    pub name: &'a str,
+    /// `dropped_attributes_count`.
+    pub dropped: u64,
+    message: &'a [u8],
+}
+
+/// `Span.Link`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkView<'a> {
+    /// As it came.
+    pub trace_id: &'a [u8],
+    /// As it came.
+    pub span_id: &'a [u8],
+    /// `trace_state`.
+    pub trace_state: &'a str,
+    /// `dropped_attributes_count`.
+    pub dropped: u64,
+    /// `flags`.
+    pub flags: u32,
+    message: &'a [u8],
+}
+
+/// The fields of `message` with this number, as bytes.
+fn submessages(message: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], WireError>> {
+    Fields::new(message).filter_map(move |field| match field {
+        Ok(field) if field.number == number => Some(field.bytes()),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    })
+}
+
+/// The resources of an `ExportTraceServiceRequest` or `TracesData` (both have them under field 1).
+pub fn resource_spans(
+    request: &[u8],
+) -> impl Iterator<Item = Result<ResourceSpansView<'_>, WireError>> {
+    submessages(request, 1).map(|message| {
+        let message = message?;
+        let mut view = ResourceSpansView {
+            message,
+            ..ResourceSpansView::default()
+        };
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                1 => view.resource = field.bytes()?,
+                3 => view.schema_url = field.text()?,
+                _ => {}
+            }
+        }
+        Ok(view)
+    })
+}
+
+impl<'a> ResourceSpansView<'a> {
+    /// The scopes under this resource. Field 1000 is where they stood before 2022 (`instrumentation_library_spans`).
+    pub fn scope_spans(
+        &self,
+    ) -> impl Iterator<Item = Result<ScopeSpansView<'a>, WireError>> + use<'a> {
+        submessages(self.message, 2)
+            .chain(submessages(self.message, 1000))
+            .map(|message| {
+                let message = message?;
+                let mut view = ScopeSpansView {
+                    message,
+                    ..ScopeSpansView::default()
+                };
+                for field in Fields::new(message) {
+                    let field = field?;
+                    match field.number {
+                        1 => view.scope = field.bytes()?,
+                        3 => view.schema_url = field.text()?,
+                        _ => {}
+                    }
+                }
+                Ok(view)
+            })
+    }
+}
+
+impl<'a> ScopeSpansView<'a> {
+    /// The encoded spans under this scope.
+    pub fn spans(&self) -> impl Iterator<Item = Result<&'a [u8], WireError>> + use<'a> {
+        submessages(self.message, 2)
+    }
+}
+
+impl<'a> SpanView<'a> {
+    /// Reads the span's own fields.
+    ///
+    /// # Errors
+    /// When a field does not fit OTLP's schema.
+    pub fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut span = Self {
+            trace_id: &[],
+            span_id: &[],
+            parent_span_id: &[],
+            name: "",
+            kind: SpanKind::Unspecified,
+            start_ns: 0,
+            end_ns: 0,
+            status: SpanStatus::Unset,
+            status_message: "",
+            message,
+        };
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                1 => span.trace_id = field.bytes()?,
+                2 => span.span_id = field.bytes()?,
+                4 => span.parent_span_id = field.bytes()?,
+                5 => span.name = field.text()?,
+                6 => span.kind = SpanKind::from_wire(signed(field.varint()?)),
+                7 => span.start_ns = field.fixed64()?,
+                8 => span.end_ns = field.fixed64()?,
+                15 => span.read_status(field.bytes()?)?,
+                _ => {}
+            }
+        }
+        Ok(span)
+    }
+
+    fn read_status(&mut self, status: &'a [u8]) -> Result<(), WireError> {
+        for field in Fields::new(status) {
+            let field = field?;
+            match field.number {
+                2 => self.status_message = field.text()?,
+                3 => self.status = SpanStatus::from_wire(signed(field.varint()?)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The span's attributes.
+    pub fn attributes(
+        &self,
+    ) -> impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>> + use<'a> {
+        attributes(self.message, 9)
+    }
+
+    /// The span's events.
+    pub fn events(&self) -> impl Iterator<Item = Result<EventView<'a>, WireError>> + use<'a> {
+        submessages(self.message, 11).map(|message| EventView::parse(message?))
+    }
+
+    /// The span's links.
+    pub fn links(&self) -> impl Iterator<Item = Result<LinkView<'a>, WireError>> + use<'a> {
+        submessages(self.message, 13).map(|message| LinkView::parse(message?))
+    }
+}
+
+impl<'a> EventView<'a> {
+    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut event = Self {
+            message,
+            ..Self::default()
+        };
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                1 => event.time_ns = field.fixed64()?,
+                2 => event.name = field.text()?,
+                4 => event.dropped = field.varint()?,
+                _ => {}
+            }
+        }
+        Ok(event)
+    }
+
+    /// The event's attributes.
+    pub fn attributes(
+        &self,
+    ) -> impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>> + use<'a> {
+        attributes(self.message, 3)
+    }
+}
+
+impl<'a> LinkView<'a> {
+    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut link = Self {
+            message,
+            ..Self::default()
+        };
+        for field in Fields::new(message) {
+            let field = field?;
+            match (field.number, field.value) {
+                (1, _) => link.trace_id = field.bytes()?,
+                (2, _) => link.span_id = field.bytes()?,
+                (3, _) => link.trace_state = field.text()?,
+                (5, _) => link.dropped = field.varint()?,
+                (6, WireValue::Fixed32(flags)) => link.flags = flags,
+                (6, _) => return Err(WireError::WrongType(6)),
+                _ => {}
+            }
+        }
+        Ok(link)
+    }
+
+    /// The link's attributes.
+    pub fn attributes(
+        &self,
+    ) -> impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>> + use<'a> {
+        attributes(self.message, 4)
+    }
+}
+
+/// The `KeyValue`s that stand in `message` under field `number`. An empty value and an absent one are the same.
+pub fn attributes(
+    message: &[u8],
+    number: u32,
+) -> impl Iterator<Item = Result<(&str, ValueView<'_>), WireError>> {
+    submessages(message, number).map(|entry| {
+        let (mut key, mut value) = ("", ValueView::Empty);
+        for field in Fields::new(entry?) {
+            let field = field?;
+            match field.number {
+                1 => key = field.text()?,
+                2 => value = ValueView::parse(field.bytes()?)?,
+                _ => {}
+            }
+        }
+        Ok((key, value))
+    })
+}
+
+/// The values of an encoded `ArrayValue`.
+pub fn array_values(message: &[u8]) -> impl Iterator<Item = Result<ValueView<'_>, WireError>> {
+    submessages(message, 1).map(|value| ValueView::parse(value?))
+}
+
+impl<'a> ValueView<'a> {
+    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut value = Self::Empty;
+        for field in Fields::new(message) {
+            let field = field?;
+            value = match field.number {
+                1 => Self::String(field.text()?),
+                2 => Self::Bool(field.varint()? != 0),
+                3 => Self::Int(signed(field.varint()?)),
+                4 => Self::Double(f64::from_bits(field.fixed64()?)),
+                5 => Self::Array(field.bytes()?),
+                6 => Self::Map(field.bytes()?),
+                7 => Self::Bytes(field.bytes()?),
+                // A newer schema's value (string_value_strindex, for one) counts as absent.
+                _ => value,
+            };
+        }
+        Ok(value)
+    }
+
+    /// The text, if it is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&'a str> {
+        match *self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one or a string that reads as one.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match *self {
+            Self::Int(value) => Some(value),
+            Self::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Proves that all below an encoded span can be read: wire format, types, UTF-8, nesting.
+///
+/// # Errors
+/// What does not fit.
+pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
+    let span = SpanView::parse(message)?;
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            3 => drop(field.text()?),
+            9 => check_attribute(field.bytes()?, 0)?,
+            10 | 12 | 14 => drop(field.varint()?),
+            11 => check_attributes(field.bytes()?, 3, EventView::parse)?,
+            13 => check_attributes(field.bytes()?, 4, LinkView::parse)?,
+            16 => check_fixed32(&field)?,
+            _ => {}
+        }
+    }
+    Ok(span)
+}
+
+/// Proves that an encoded `Resource` or the attributes of an `InstrumentationScope` can be read.
+///
+/// # Errors
+/// What does not fit.
+pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
+    check_list(message, 1, 0)
+}
+
+/// Proves that an encoded `InstrumentationScope` can be read.
+///
+/// # Errors
+/// What does not fit.
+pub fn check_scope(message: &[u8]) -> Result<(), WireError> {
+    scope_label(message)?;
+    check_list(message, 3, 0)
+}
+
+/// The name and version of an encoded `InstrumentationScope`.
+///
+/// # Errors
+/// What does not fit.
+pub fn scope_label(message: &[u8]) -> Result<(&str, &str), WireError> {
+    let (mut name, mut version) = ("", "");
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            1 => name = field.text()?,
+            2 => version = field.text()?,
+            _ => {}
+        }
+    }
+    Ok((name, version))
+}
+
+fn check_attributes<'a, T>(
+    message: &'a [u8],
+    number: u32,
+    parse: impl Fn(&'a [u8]) -> Result<T, WireError>,
+) -> Result<(), WireError> {
+    parse(message)?;
+    check_list(message, number, 0)
+}
+
+fn check_list(message: &[u8], number: u32, depth: usize) -> Result<(), WireError> {
+    submessages(message, number).try_for_each(|entry| check_attribute(entry?, depth))
+}
+
+fn check_attribute(entry: &[u8], depth: usize) -> Result<(), WireError> {
+    for field in Fields::new(entry) {
+        let field = field?;
+        match field.number {
+            1 => drop(field.text()?),
+            2 => check_value(field.bytes()?, depth)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_value(message: &[u8], depth: usize) -> Result<(), WireError> {
+    if depth > MAX_VALUE_DEPTH {
+        return Err(WireError::TooDeep);
+    }
+    match ValueView::parse(message)? {
+        ValueView::Array(values) => {
+            submessages(values, 1).try_for_each(|value| check_value(value?, depth + 1))
+        }
+        ValueView::Map(entries) => check_list(entries, 1, depth + 1),
+        _ => Ok(()),
+    }
+}
+
+fn check_fixed32(field: &Field<'_>) -> Result<(), WireError> {
+    match field.value {
+        WireValue::Fixed32(_) => Ok(()),
+        _ => Err(WireError::WrongType(field.number)),
+    }
+}
+
+/// Signed numbers travel as their two's complement.
+fn signed(bits: u64) -> i64 {
+    bits.cast_signed()
+}

@@ -1,0 +1,292 @@
+//! The SQL of traces: parts in, parts out, partitions by day.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use sqlx::{AssertSqlSafe, PgConnection, query, query_scalar};
+use uuid::Uuid;
+
+use super::copy;
+use super::ids::{SpanId, TraceId};
+use super::part::TracePart;
+
+/// Most bytes of one trace, decompressed, that are read at once: as much as one export may bring.
+pub const MAX_TRACE_BYTES: i64 = 64 * 1024 * 1024;
+/// Days for which partitions stand ready, today among them: a stopped maintenance task is noticed long before.
+pub const PARTITION_DAYS_AHEAD: u64 = 4;
+/// How far back a span ID is searched for; the search reads every part of the time.
+pub const SPAN_SEARCH_HOURS: i32 = 48;
+/// Names the advisory lock that lets one node at a time change partitions ("tdpart" as a number).
+const PARTITION_LOCK: i64 = 0x7464_7061_7274;
+
+/// A stored part, still compressed.
+#[derive(Debug)]
+pub struct StoredPart {
+    /// UUIDv7; the same in both tables.
+    pub part_id: Uuid,
+    /// Size once decompressed.
+    pub raw_bytes: i32,
+    /// zstd of an OTLP `TracesData`.
+    pub payload: Vec<u8>,
+}
+
+/// What is stored of a trace, oldest part first.
+#[derive(Debug)]
+pub struct StoredTrace {
+    /// The parts, each once.
+    pub parts: Vec<StoredPart>,
+    /// Whether parts beyond [`MAX_TRACE_BYTES`] were left out.
+    pub is_truncated: bool,
+}
+
+/// Appends parts. On a connection outside a transaction this is one round of COPY and commits by itself.
+///
+/// # Errors
+/// The database's; nothing was stored then, unless the answer to the commit was lost.
+pub async fn copy_parts(
+    conn: &mut PgConnection,
+    parts: impl IntoIterator<Item = &TracePart>,
+    received_at: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let statement = format!(
+        "COPY trace_parts ({}) FROM STDIN (FORMAT binary)",
+        copy::COLUMNS
+    );
+    let mut stream = conn.copy_in_raw(&statement).await?;
+    stream.send(copy::encode(parts, received_at)).await?;
+    stream.finish().await
+}
+
+/// Reads a trace from both tables. Newest pins and parts overlap: a part that is in both comes once.
+///
+/// # Errors
+/// The database's.
+pub async fn find(
+    conn: &mut PgConnection,
+    trace_id: TraceId,
+) -> Result<Option<StoredTrace>, sqlx::Error> {
+    let rows = query!(
+        r#"SELECT part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!" FROM (
+               SELECT part_id, raw_bytes, payload FROM trace_parts WHERE trace_id = $1
+               UNION ALL
+               SELECT part_id, raw_bytes, payload FROM pinned_parts WHERE trace_id = $1
+           ) AS parts"#,
+        trace_id.as_uuid(),
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut parts: Vec<StoredPart> = rows
+        .into_iter()
+        .map(|row| StoredPart {
+            part_id: row.part_id,
+            raw_bytes: row.raw_bytes,
+            payload: row.payload,
+        })
+        .collect();
+    parts.sort_by_key(|part| part.part_id);
+    parts.dedup_by_key(|part| part.part_id);
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let mut total = 0;
+    let before = parts.len();
+    parts.retain(|part| {
+        total += i64::from(part.raw_bytes);
+        total <= MAX_TRACE_BYTES
+    });
+    Ok(Some(StoredTrace {
+        is_truncated: parts.len() < before,
+        parts,
+    }))
+}
+
+/// Which of these traces are stored.
+///
+/// # Errors
+/// The database's.
+pub async fn stored_among(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT id AS "id!" FROM unnest($1::uuid[]) AS id
+           WHERE EXISTS (SELECT 1 FROM trace_parts WHERE trace_id = id)
+              OR EXISTS (SELECT 1 FROM pinned_parts WHERE trace_id = id)"#,
+        ids,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Traces that may hold this span: the last four bytes of a span's ID are the same. Bounded in time.
+///
+/// # Errors
+/// The database's.
+pub async fn candidates_by_span(
+    conn: &mut PgConnection,
+    span_id: SpanId,
+) -> Result<Vec<TraceId>, sqlx::Error> {
+    let ids = query_scalar!(
+        r#"SELECT DISTINCT trace_id AS "trace_id!" FROM (
+               SELECT trace_id FROM trace_parts
+               WHERE received_at > now() - make_interval(hours => $2) AND $1 = ANY (span_id_tails)
+               UNION ALL
+               SELECT trace_id FROM pinned_parts WHERE $1 = ANY (span_id_tails)
+           ) AS parts LIMIT 20"#,
+        span_id.tail(),
+        SPAN_SEARCH_HOURS,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().filter_map(TraceId::from_uuid).collect())
+}
+
+/// Copies the stored parts of a trace to where retention does not reach.
+///
+/// # Errors
+/// The database's.
+pub async fn pin(conn: &mut PgConnection, trace_id: TraceId) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        "INSERT INTO pinned_parts SELECT * FROM trace_parts WHERE trace_id = $1 ON CONFLICT (part_id) DO NOTHING",
+        trace_id.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// The day from which on traces are kept: IDs reported for earlier times are past retention.
+#[must_use]
+pub fn oldest_kept_day(now: DateTime<Utc>, retention_days: u32) -> NaiveDate {
+    now.date_naive()
+        .checked_sub_days(Days::new(retention_days.into()))
+        .unwrap_or(NaiveDate::MIN)
+}
+
+/// Makes the partitions of today and the days ahead, those that are not there yet.
+///
+/// # Errors
+/// The database's.
+pub async fn ensure_partitions(
+    conn: &mut PgConnection,
+    today: NaiveDate,
+) -> Result<(), sqlx::Error> {
+    let existing = partitions(&mut *conn).await?;
+    for ahead in 0..PARTITION_DAYS_AHEAD {
+        let Some(day) = today.checked_add_days(Days::new(ahead)) else {
+            continue;
+        };
+        if !existing
+            .iter()
+            .any(|partition| partition.name == partition_name(day))
+        {
+            create_partition(&mut *conn, day).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Attaching takes a weaker lock than `CREATE TABLE ... PARTITION OF`, which would wait for all who read or write.
+async fn create_partition(conn: &mut PgConnection, day: NaiveDate) -> Result<(), sqlx::Error> {
+    let (Some(next), name) = (day.succ_opt(), partition_name(day)) else {
+        return Ok(());
+    };
+    let mut tx = sqlx::Connection::begin(conn).await?;
+    query_scalar!("SELECT pg_advisory_xact_lock($1)", PARTITION_LOCK)
+        .fetch_one(&mut *tx)
+        .await?;
+    // Another node may have made it while this one waited for the lock.
+    let exists = partitions(&mut tx)
+        .await?
+        .iter()
+        .any(|partition| partition.name == name);
+    if !exists {
+        let statements = [
+            format!("CREATE TABLE {name} (LIKE trace_parts INCLUDING DEFAULTS INCLUDING STORAGE)"),
+            format!(
+                "ALTER TABLE trace_parts ATTACH PARTITION {name} \
+                 FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00')"
+            ),
+        ];
+        for statement in statements {
+            // Made of a date alone.
+            query(AssertSqlSafe(statement)).execute(&mut *tx).await?;
+        }
+    }
+    tx.commit().await
+}
+
+struct Partition {
+    name: String,
+    is_detaching: bool,
+}
+
+async fn partitions(conn: &mut PgConnection) -> Result<Vec<Partition>, sqlx::Error> {
+    let rows = query!(
+        "SELECT class.relname AS name, inherits.inhdetachpending AS is_detaching
+         FROM pg_inherits AS inherits JOIN pg_class AS class ON class.oid = inherits.inhrelid
+         WHERE inherits.inhparent = 'trace_parts'::regclass
+         ORDER BY class.relname"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Partition {
+            name: row.name,
+            is_detaching: row.is_detaching,
+        })
+        .collect())
+}
+
+/// Drops the partitions of the days before `oldest_kept`; returns how many. `conn` must not be in a transaction:
+/// detaching concurrently does not stop readers and writers, and can't be part of one.
+///
+/// # Errors
+/// The database's.
+pub async fn drop_partitions_before(
+    conn: &mut PgConnection,
+    oldest_kept: NaiveDate,
+) -> Result<usize, sqlx::Error> {
+    let locked = query_scalar!(
+        r#"SELECT pg_try_advisory_lock($1) AS "locked!""#,
+        PARTITION_LOCK
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if !locked {
+        return Ok(0); // another node is at it
+    }
+    let dropped = drop_locked(&mut *conn, oldest_kept).await;
+    query_scalar!("SELECT pg_advisory_unlock($1)", PARTITION_LOCK)
+        .fetch_one(conn)
+        .await?;
+    dropped
+}
+
+async fn drop_locked(
+    conn: &mut PgConnection,
+    oldest_kept: NaiveDate,
+) -> Result<usize, sqlx::Error> {
+    let limit = partition_name(oldest_kept);
+    let old = partitions(&mut *conn).await?;
+    let mut dropped = 0;
+    // Names sort as their dates do.
+    for Partition { name, is_detaching } in
+        old.into_iter().filter(|partition| partition.name < limit)
+    {
+        let how = if is_detaching {
+            "FINALIZE"
+        } else {
+            "CONCURRENTLY"
+        };
+        for statement in [
+            format!("ALTER TABLE trace_parts DETACH PARTITION {name} {how}"),
+            format!("DROP TABLE {name}"),
+        ] {
+            // Named by us, from the catalogue.
+            query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
+        }
+        dropped += 1;
+    }
+    Ok(dropped)
+}
+
+fn partition_name(day: NaiveDate) -> String {
+    format!("trace_parts_{}", day.format("%Y%m%d"))
+}
