@@ -1,1 +1,5 @@
 //! HTTP plumbing without business.
+
+pub mod assets;
+pub mod page;
+pub mod view;

@@ -1,5 +1,7 @@
 //! Traces as they are kept, looked up and understood.
 
+pub mod duration_text;
 pub mod failure;
 pub mod ids;
 pub mod trace;
+pub mod waterfall;
