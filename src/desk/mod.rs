@@ -1,1 +1,9 @@
 //! The pages of support staff.
+
+pub mod mail_page;
+pub mod queue_page;
+pub mod sign_in_page;
+pub mod span_view;
+pub mod ticket_page;
+pub mod trace_page;
+pub mod trace_view;

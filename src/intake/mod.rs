@@ -1,1 +1,4 @@
 //! Arrival of reports, by form and by API.
+
+pub mod form_page;
+pub mod ticket_page;

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod classify;
 pub mod copy;
+pub mod duration_text;
 pub mod facts;
 pub mod failure;
 pub mod ids;
@@ -11,4 +12,5 @@ pub mod otlp;
 pub mod part;
 pub mod store;
 pub mod trace;
+pub mod waterfall;
 pub mod wire;

@@ -1,0 +1,241 @@
+//! Pages: an askama template becomes a response with the headers that keep it safe. Also the frame around every page,
+//! and the page that an error shows.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ContentType, HeaderName};
+use askama::Template;
+
+/// The Content-Security-Policy of every page: only what tracedesk itself serves, nothing inline, no framing.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+     base-uri 'none'";
+
+/// Headers of every page besides its type and caching. The referrer stays within the origin: a ticket's secret link
+/// must not reach other sites, while `no-referrer` would make browsers send `Origin: null` with our own forms.
+pub const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+    (
+        header::PERMISSIONS_POLICY,
+        "camera=(), microphone=(), geolocation=()",
+    ),
+];
+
+/// Answers with a page that no cache may keep: what staff see, and what a secret link opens.
+#[must_use]
+pub fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
+    respond(status, page, "no-store")
+}
+
+/// Answers with a page that the reporter's own browser may keep, so that going back finds a half-filled form as it was.
+#[must_use]
+pub fn public_html(status: StatusCode, page: &impl Template) -> HttpResponse {
+    respond(status, page, "private, no-cache")
+}
+
+fn respond(status: StatusCode, page: &impl Template, caching: &'static str) -> HttpResponse {
+    let mut response = match page.render() {
+        Ok(body) => HttpResponse::build(status)
+            .insert_header(ContentType::html())
+            .body(body),
+        Err(error) => {
+            tracing::error!(%error, "a page did not render");
+            HttpResponse::InternalServerError()
+                .insert_header(ContentType::plaintext())
+                .body("This page could not be shown. Try again; if it stays, tell support.")
+        }
+    };
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static(caching),
+    );
+    response
+}
+
+/// What surrounds every page: the header with its navigation.
+#[derive(Debug, Clone, Default)]
+pub struct Frame {
+    /// Who is signed in; `None` on public pages, which show no navigation.
+    pub viewer: Option<Viewer>,
+    /// Which entry of the navigation is current.
+    pub section: Section,
+    /// What the search box holds.
+    pub search: String,
+}
+
+/// The member of staff who looks at a page.
+#[derive(Debug, Clone)]
+pub struct Viewer {
+    /// Their address.
+    pub email: String,
+    /// Their session's token, sent back by every form as `csrf_token`.
+    pub csrf_token: String,
+}
+
+/// The entries of the navigation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Section {
+    /// None of them.
+    #[default]
+    Elsewhere,
+    /// The queue, and tickets opened from it.
+    Queue,
+    /// The outbox.
+    Mail,
+}
+
+impl Frame {
+    /// The frame of a page that anyone may see.
+    #[must_use]
+    pub fn public() -> Self {
+        Self::default()
+    }
+
+    /// The frame of a desk page.
+    #[must_use]
+    pub fn desk(viewer: Viewer, section: Section) -> Self {
+        Self {
+            viewer: Some(viewer),
+            section,
+            search: String::new(),
+        }
+    }
+
+    /// The same frame with `text` in its search box.
+    #[must_use]
+    pub fn with_search(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.search);
+        self
+    }
+
+    /// Whether `section` is the current one.
+    #[must_use]
+    pub fn is_in(&self, section: Section) -> bool {
+        self.section == section
+    }
+}
+
+/// An error in words: what happened, what to do next, and the ID by which support finds it.
+#[derive(Debug, Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage {
+    /// The frame.
+    pub frame: Frame,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, in a few words.
+    pub title: String,
+    /// What happened, in a sentence.
+    pub detail: String,
+    /// What to do next.
+    pub next: &'static str,
+    /// This request's own trace ID, 32 hex digits.
+    pub trace_id: String,
+}
+
+impl ErrorPage {
+    /// The page for `status`. `detail` says what is wrong; leave it empty where there is nothing more to say.
+    #[must_use]
+    pub fn new(frame: Frame, status: StatusCode, detail: &str, trace_id: &str) -> Self {
+        let (title, next) = words(status);
+        Self {
+            frame,
+            status: status.as_u16(),
+            title: title.to_owned(),
+            detail: detail.to_owned(),
+            next,
+            trace_id: trace_id.to_owned(),
+        }
+    }
+
+    /// Whether we failed rather than the request.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.status >= 500
+    }
+}
+
+fn words(status: StatusCode) -> (&'static str, &'static str) {
+    match status.as_u16() {
+        400 => (
+            "The request could not be read",
+            "Go back, reload the page and try again.",
+        ),
+        401 => (
+            "You are not signed in",
+            "Sign in, then open the page again.",
+        ),
+        403 => (
+            "This was not allowed",
+            "Go back, reload the page and try again. If you were away for long, sign in again first.",
+        ),
+        404 => (
+            "There is no such page",
+            "Check that the link is complete. Links in mails are sometimes cut at a line break.",
+        ),
+        405 => (
+            "This page can't be used that way",
+            "Open it from the page that links to it.",
+        ),
+        413 => (
+            "That is too large",
+            "Shorten what you are sending, then send it again.",
+        ),
+        422 => (
+            "Something is missing or not valid",
+            "Go back, correct it and send it again.",
+        ),
+        429 => (
+            "Too many attempts",
+            "Wait a minute, then try again. Nothing you sent before is lost.",
+        ),
+        503 => (
+            "Not available at the moment",
+            "Wait a few seconds, then reload the page.",
+        ),
+        500.. => (
+            "Something failed on our side",
+            "Try once more. If it fails again, tell support the trace ID below: it shows us what happened.",
+        ),
+        _ => ("This did not work", "Go back and try again."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_carry_every_security_header() {
+        let page = ErrorPage::new(Frame::public(), StatusCode::NOT_FOUND, "", "0af7");
+        let response = html(StatusCode::NOT_FOUND, &page);
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        for (name, value) in SECURITY_HEADERS {
+            assert_eq!(response.headers().get(&name).unwrap(), value, "{name}");
+        }
+        assert_eq!(
+            response.headers().get(header::CACHE_CONTROL).unwrap(),
+            "no-store"
+        );
+        assert!(!CONTENT_SECURITY_POLICY.contains("unsafe"));
+    }
+
+    #[test]
+    fn errors_say_what_to_do_next() {
+        for status in (400..600).filter_map(|code| StatusCode::from_u16(code).ok()) {
+            let page = ErrorPage::new(Frame::public(), status, "", "0af7");
+            assert!(
+                page.title.len() > 10 && page.next.ends_with('.'),
+                "{status}"
+            );
+        }
+    }
+}
