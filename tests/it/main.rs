@@ -1,1 +1,4 @@
-fn main() {}
+//! tracedesk as its users meet it, on a real Postgres.
+
+mod cluster;
+mod embedded;
