@@ -1,19 +1,343 @@
-//! The SQL of the outbox.
+//! The outbox in Postgres: the only SQL on `outbox`. Leases go by the database's clock and are fenced: finishing a mail
+//! whose lease was lost changes nothing.
 
-use sqlx::{PgConnection, query};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Makes mails due now that were waiting for their ticket's trace.
+use crate::clock::new_id;
+
+/// What a mail is for; says which templates make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "mail_kind", rename_all = "snake_case")]
+pub enum MailKind {
+    /// Tells staff of a new ticket.
+    StaffNotice,
+}
+
+/// What became of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "mail_state", rename_all = "snake_case")]
+pub enum MailState {
+    /// To be sent, or being sent.
+    Queued,
+    /// Taken by the mail server.
+    Sent,
+    /// Refused for good, or given up after [`super::backoff::GIVE_UP_AFTER`].
+    Failed,
+}
+
+impl MailState {
+    /// The name in Postgres and in addresses of pages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A mail to be queued.
+#[derive(Debug, Clone)]
+pub struct NewMail {
+    /// From [`new_id`].
+    pub id: Uuid,
+    /// The ticket it is about.
+    pub ticket_id: Uuid,
+    /// What it is for.
+    pub kind: MailKind,
+    /// One address, with or without a name.
+    pub recipient: String,
+    /// From [`super::message::new_message_id`].
+    pub message_id: String,
+    /// How long it may wait for the ticket's trace; zero sends it at once.
+    pub grace: Duration,
+    /// When its cause happened.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A mail that this worker holds until its lease ends.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The mail.
+    pub id: Uuid,
+    /// The ticket it is about.
+    pub ticket_id: Uuid,
+    /// What it is for.
+    pub kind: MailKind,
+    /// One address, with or without a name.
+    pub recipient: String,
+    /// Made once, so that a repeat can be recognised.
+    pub message_id: String,
+    /// How often a mail server has answered about it.
+    pub attempts: i32,
+    /// The fence.
+    pub lease_id: Uuid,
+}
+
+/// A mail as Desk > Mail shows it.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The mail.
+    pub id: Uuid,
+    /// The ticket it is about.
+    pub ticket_id: Uuid,
+    /// That ticket's reference.
+    pub reference: String,
+    /// What it is for.
+    pub kind: MailKind,
+    /// One address, with or without a name.
+    pub recipient: String,
+    /// What became of it.
+    pub state: MailState,
+    /// Not tried before this time, while queued.
+    pub due_at: DateTime<Utc>,
+    /// Whether it waits for the ticket's trace until then.
+    pub awaits_trace: bool,
+    /// How often a mail server has answered about it.
+    pub attempts: i32,
+    /// What the mail server, or the network, said last.
+    pub last_response: Option<String>,
+    /// When its cause happened.
+    pub created_at: DateTime<Utc>,
+    /// When it was sent or failed.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Queues a mail.
 ///
 /// # Errors
-/// The database's.
-pub async fn hasten(conn: &mut PgConnection, ticket_ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    query!(
-        "UPDATE outbox SET due_at = now(), awaits_trace = false
-         WHERE ticket_id = ANY ($1) AND awaits_trace AND state = 'queued'",
-        ticket_ids,
+/// When the database can't be reached, or the ticket does not exist.
+pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
+         VALUES ($1, $2, $3, $4, $5, 'queued', now() + make_interval(secs => $6), $7, $8)",
+        mail.id,
+        mail.ticket_id,
+        mail.kind as MailKind,
+        mail.recipient,
+        mail.message_id,
+        mail.grace.as_secs_f64(),
+        !mail.grace.is_zero(),
+        mail.created_at,
     )
     .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes up to `limit` due mails, oldest first, for the time of a lease. From here on they wait for no trace.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn claim_due(
+    conn: &mut PgConnection,
+    limit: usize,
+    lease: Duration,
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    sqlx::query_as!(
+        Claimed,
+        r#"WITH due AS (
+             SELECT id FROM outbox
+             WHERE state = 'queued' AND due_at <= now() AND (leased_until IS NULL OR leased_until <= now())
+             ORDER BY due_at
+             LIMIT $1
+             FOR UPDATE SKIP LOCKED  -- other nodes take other mails instead of waiting for these
+           )
+           UPDATE outbox SET lease_id = $2, leased_until = now() + make_interval(secs => $3), awaits_trace = false
+           FROM due WHERE outbox.id = due.id
+           RETURNING outbox.id, ticket_id, kind AS "kind: MailKind", recipient, message_id, attempts,
+                     lease_id AS "lease_id!""#,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        new_id(),
+        lease.as_secs_f64(),
+    )
+    .fetch_all(conn)
     .await
-    .map(drop)
+}
+
+/// Marks a mail as sent and writes that into its ticket's history. `false` if the lease was lost: nothing changes then.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn finish_sent(
+    conn: &mut PgConnection,
+    mail: &Claimed,
+    response: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
+        "WITH done AS (
+           UPDATE outbox SET state = 'sent', attempts = attempts + 1, last_response = $3, finished_at = $4,
+                             lease_id = NULL, leased_until = NULL
+           WHERE id = $1 AND lease_id = $2 AND state = 'queued'
+           RETURNING ticket_id, recipient
+         )
+         INSERT INTO ticket_events (id, ticket_id, kind, detail, created_at)
+         SELECT $5, ticket_id, 'mail_sent', recipient, $4 FROM done",
+        mail.id,
+        mail.lease_id,
+        response,
+        at,
+        new_id(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Marks a mail as failed for good, keeps what the server said, and writes both into its ticket's history. `false` if
+/// the lease was lost: nothing changes then.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn finish_failed(
+    conn: &mut PgConnection,
+    mail: &Claimed,
+    response: &str,
+    at: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
+        "WITH done AS (
+           UPDATE outbox SET state = 'failed', attempts = attempts + 1, last_response = $3, finished_at = $4,
+                             lease_id = NULL, leased_until = NULL
+           WHERE id = $1 AND lease_id = $2 AND state = 'queued'
+           RETURNING ticket_id, recipient
+         )
+         INSERT INTO ticket_events (id, ticket_id, kind, detail, created_at)
+         SELECT $5, ticket_id, 'mail_failed', recipient || ': ' || $3, $4 FROM done",
+        mail.id,
+        mail.lease_id,
+        response,
+        at,
+        new_id(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Counts an attempt and makes the mail due again after `delay`. `false` if the lease was lost: nothing changes then.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn retry_later(
+    conn: &mut PgConnection,
+    mail: &Claimed,
+    response: &str,
+    delay: Duration,
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
+        "UPDATE outbox SET attempts = attempts + 1, last_response = $3, due_at = now() + make_interval(secs => $4),
+                           lease_id = NULL, leased_until = NULL
+         WHERE id = $1 AND lease_id = $2 AND state = 'queued'",
+        mail.id,
+        mail.lease_id,
+        response,
+        delay.as_secs_f64(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Gives a mail back as it was, because no server could be reached: no attempt is counted. `false` if the lease was
+/// lost: nothing changes then.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn release(
+    conn: &mut PgConnection,
+    mail: &Claimed,
+    response: &str,
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
+        "UPDATE outbox SET last_response = $3, lease_id = NULL, leased_until = NULL
+         WHERE id = $1 AND lease_id = $2 AND state = 'queued'",
+        mail.id,
+        mail.lease_id,
+        response,
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Makes the mails of a ticket due now that wait for its trace. Answers how many; wake the worker after the commit.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn hasten(conn: &mut PgConnection, ticket_id: Uuid) -> Result<u64, sqlx::Error> {
+    let written = sqlx::query!(
+        "UPDATE outbox SET due_at = now(), awaits_trace = false
+         WHERE ticket_id = $1 AND state = 'queued' AND awaits_trace",
+        ticket_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected())
+}
+
+/// Queues a failed mail again, with all its attempts. `false` if it is not a failed mail.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn requeue(conn: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
+        "UPDATE outbox SET state = 'queued', due_at = now(), attempts = 0, finished_at = NULL
+         WHERE id = $1 AND state = 'failed'",
+        id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
+/// Up to `limit` mails, newest first, before the given creation time and ID.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn recent(
+    conn: &mut PgConnection,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Mail>, sqlx::Error> {
+    let (before_at, before_id) = before.unzip();
+    sqlx::query_as!(
+        Mail,
+        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
+                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
+                  finished_at
+           FROM outbox JOIN tickets ON tickets.id = ticket_id
+           WHERE $1::timestamptz IS NULL OR (outbox.created_at, outbox.id) < ($1, $2)
+           ORDER BY outbox.created_at DESC, outbox.id DESC
+           LIMIT $3"#,
+        before_at,
+        before_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// One mail.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
+                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
+                  finished_at
+           FROM outbox JOIN tickets ON tickets.id = ticket_id
+           WHERE outbox.id = $1"#,
+        id,
+    )
+    .fetch_optional(conn)
+    .await
 }
