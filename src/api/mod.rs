@@ -1,1 +1,4 @@
 //! JSON reads for programs.
+
+pub mod tickets;
+pub mod traces;

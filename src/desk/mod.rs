@@ -1,9 +1,15 @@
 //! The pages of support staff.
 
+pub mod mail;
 pub mod mail_page;
+pub mod queue;
 pub mod queue_page;
+pub mod search;
+pub mod sign_in;
 pub mod sign_in_page;
 pub mod span_view;
+pub mod ticket;
 pub mod ticket_page;
+pub mod trace;
 pub mod trace_page;
 pub mod trace_view;

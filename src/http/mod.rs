@@ -2,6 +2,9 @@
 
 pub mod assets;
 pub mod body;
+pub mod csrf;
+pub mod cursor;
 pub mod error;
+pub mod health;
 pub mod page;
 pub mod view;

@@ -1,11 +1,9 @@
 //! Arrival of spans: OTLP over HTTP, and files.
 
+pub mod json;
+pub mod otlp;
 pub mod split;
 pub mod writer;
 
-/// Most spans taken in one request: a body of 64 MiB at 256 bytes a small span.
+/// Most spans taken in one request: a body of 64 MiB filled with small spans of 256 bytes.
 pub const MAX_SPANS_PER_REQUEST: usize = 64 * 1024 * 1024 / 256;
-pub mod json;
-
-/// Spans one request may hold: a body of 64 MiB filled with small spans of 256 bytes.
-pub const MAX_SPANS_PER_REQUEST: usize = 262_144;

@@ -1,4 +1,10 @@
 //! Arrival of reports, by form and by API.
 
+pub mod api;
+pub mod fields;
+pub mod form;
 pub mod form_page;
+pub mod open;
+pub mod report;
+pub mod ticket;
 pub mod ticket_page;

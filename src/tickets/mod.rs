@@ -1,4 +1,7 @@
 //! Tickets as they are kept.
 
 pub mod event;
+pub mod message;
+pub mod reference;
 pub mod status;
+pub mod store;

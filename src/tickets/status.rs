@@ -18,6 +18,15 @@ pub enum TicketStatus {
 }
 
 impl TicketStatus {
+    /// All of them, in the order of the queue's filters.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Pending, Self::Solved, Self::Spam];
+
+    /// Reads the name on the wire.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
     /// The name on the wire and in Postgres.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -10,7 +10,7 @@ use super::otlp::{
 };
 use super::store::StoredTrace;
 use super::trace::{AttributeValue, Resource, Span, SpanEvent, SpanLink, Trace};
-use super::wire::WireError;
+use super::wire::{self, WireError};
 
 /// Why a stored trace can't be read: damage, since parts are checked before they are stored.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +100,23 @@ impl RawTrace {
         Ok((spans, duplicate_count))
     }
 
+    /// The whole trace as one encoded `TracesData`, each span once.
+    ///
+    /// # Errors
+    /// [`ReadError`] when a part is damaged.
+    pub fn protobuf(&self) -> Result<Vec<u8>, ReadError> {
+        let (spans, duplicate_count) = self.spans()?;
+        if duplicate_count == 0 {
+            // Encoded messages that follow each other are one message with all their repeated fields.
+            return Ok(self.parts.concat());
+        }
+        let mut out = Vec::with_capacity(self.parts.iter().map(Vec::len).sum());
+        for placed in spans {
+            placed.put_resource_spans(&mut out);
+        }
+        Ok(out)
+    }
+
     /// What went wrong in the whole trace.
     ///
     /// # Errors
@@ -152,6 +169,21 @@ impl RawTrace {
             .spans
             .sort_by_key(|span| (span.start_ns, span.end_ns, span.id));
         Ok(trace)
+    }
+}
+
+impl PlacedSpan<'_> {
+    /// Writes the span alone under a copy of its scope and resource.
+    fn put_resource_spans(&self, out: &mut Vec<u8>) {
+        let mut scope = Vec::new();
+        wire::put_message(&mut scope, 1, self.scope.scope);
+        wire::put_message(&mut scope, 2, self.span.message);
+        wire::put_message(&mut scope, 3, self.scope.schema_url.as_bytes());
+        let mut resource = Vec::new();
+        wire::put_message(&mut resource, 1, self.resource.resource);
+        wire::put_message(&mut resource, 2, &scope);
+        wire::put_message(&mut resource, 3, self.resource.schema_url.as_bytes());
+        wire::put_message(out, 1, &resource);
     }
 }
 

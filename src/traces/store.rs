@@ -150,6 +150,16 @@ pub async fn pin(conn: &mut PgConnection, trace_id: TraceId) -> Result<u64, sqlx
     Ok(done.rows_affected())
 }
 
+/// When a pinned trace started.
+///
+/// # Errors
+/// The database's.
+pub async fn pinned_start(conn: &mut PgConnection, trace_id: TraceId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    query_scalar!("SELECT min(started_at) FROM pinned_parts WHERE trace_id = $1", trace_id.as_uuid())
+        .fetch_one(conn)
+        .await
+}
+
 /// The day from which on traces are kept: IDs reported for earlier times are past retention.
 #[must_use]
 pub fn oldest_kept_day(now: DateTime<Utc>, retention_days: u32) -> NaiveDate {

@@ -136,6 +136,19 @@ impl SpanKind {
         }
     }
 
+    /// The number on the wire.
+    #[must_use]
+    pub fn to_wire(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::Internal => 1,
+            Self::Server => 2,
+            Self::Client => 3,
+            Self::Producer => 4,
+            Self::Consumer => 5,
+        }
+    }
+
     /// The lowercase name shown to people.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -158,6 +171,16 @@ impl SpanStatus {
             1 => Self::Ok,
             2 => Self::Error,
             _ => Self::Unset,
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub fn to_wire(self) -> u8 {
+        match self {
+            Self::Unset => 0,
+            Self::Ok => 1,
+            Self::Error => 2,
         }
     }
 }

@@ -164,6 +164,18 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The value of a field that is a number of any kind.
+    ///
+    /// # Errors
+    /// [`WireError::WrongType`] for bytes.
+    pub fn number_value(&self) -> Result<u64, WireError> {
+        match self.value {
+            WireValue::Varint(value) | WireValue::Fixed64(value) => Ok(value),
+            WireValue::Fixed32(value) => Ok(value.into()),
+            WireValue::Bytes(_) => Err(WireError::WrongType(self.number)),
+        }
+    }
+
     /// The value of a `fixed64` or `double` field, as bits.
     ///
     /// # Errors

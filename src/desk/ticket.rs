@@ -1,0 +1,247 @@
+//! A ticket with its trace beside it, and what staff do with it. Each change is a resource of its own.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
+use super::trace;
+use super::trace_view::TraceView;
+use crate::access::extract::{Staff, StaffError, StaffForm};
+use crate::http::error::Problem;
+use crate::http::page::{Frame, Section, html};
+use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::resolve::trace_of_span;
+use crate::links::state::LinkState;
+use crate::links::store::{self as links, Link};
+use crate::links::trace_ref;
+use crate::state::AppState;
+use crate::tickets::event::TicketEventKind;
+use crate::tickets::message::message_body;
+use crate::tickets::status::TicketStatus;
+use crate::tickets::store::{self as tickets, Message, MessageAuthor, TicketEvent};
+use crate::traces::ids::TraceId;
+use crate::traces::store as traces;
+
+type DeskResult = Result<HttpResponse, StaffError>;
+
+/// The reply box.
+#[derive(Debug, Deserialize)]
+pub struct ReplyFields {
+    #[serde(default)]
+    body: String,
+}
+
+/// The box that links a trace by hand.
+#[derive(Debug, Deserialize)]
+pub struct LinkFields {
+    #[serde(default)]
+    trace: String,
+}
+
+/// A button.
+#[derive(Debug, Deserialize)]
+pub struct NoFields {}
+
+/// What was typed and refused, to be shown again.
+#[derive(Default)]
+struct Refused {
+    reply: ReplyForm,
+    link: LinkForm,
+}
+
+/// Shows a ticket.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn show(staff: Staff, path: web::Path<String>, state: web::Data<AppState>) -> DeskResult {
+    page(&state, &staff, id_of(&path)?, Refused::default(), StatusCode::OK).await
+}
+
+/// Answers the reporter.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn add_message(
+    path: web::Path<String>,
+    form: StaffForm<ReplyFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
+    let id = id_of(&path)?;
+    let body = match message_body(&form.fields.body) {
+        Ok(body) => body,
+        Err(error) => {
+            let reply = ReplyForm { body: form.fields.body, error: Some(error) };
+            let refused = Refused { reply, ..Refused::default() };
+            return page(&state, &form.staff, id, refused, StatusCode::UNPROCESSABLE_ENTITY).await;
+        }
+    };
+    let mut conn = state.pool.acquire().await?;
+    tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
+    tickets::add_message(&mut conn, id, Some(form.staff.id()), &body, state.clock.now()).await?;
+    Ok(back_to(id))
+}
+
+/// Closes the ticket.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn close(path: web::Path<String>, form: StaffForm<NoFields>, state: web::Data<AppState>) -> DeskResult {
+    change(&state, &path, &form.staff, TicketStatus::Solved).await
+}
+
+/// Opens the ticket again.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn reopen(path: web::Path<String>, form: StaffForm<NoFields>, state: web::Data<AppState>) -> DeskResult {
+    change(&state, &path, &form.staff, TicketStatus::Open).await
+}
+
+/// Judges the ticket spam.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn mark_spam(path: web::Path<String>, form: StaffForm<NoFields>, state: web::Data<AppState>) -> DeskResult {
+    change(&state, &path, &form.staff, TicketStatus::Spam).await
+}
+
+async fn change(state: &AppState, path: &str, staff: &Staff, status: TicketStatus) -> DeskResult {
+    let id = id_of(path)?;
+    tickets::set_status(&mut *state.pool.acquire().await?, id, status, Some(staff.id()), state.clock.now()).await?;
+    Ok(back_to(id))
+}
+
+/// Links the trace that staff name: by its ID in any shape, or by a span of it.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn link(path: web::Path<String>, form: StaffForm<LinkFields>, state: web::Data<AppState>) -> DeskResult {
+    let id = id_of(&path)?;
+    let typed = form.fields.trace;
+    let found = match trace_ref::parse(&typed) {
+        Ok(read) => stored(&state, &read).await?.ok_or_else(|| {
+            format!("Nothing of the trace {} is stored.", read.candidates.first().map_or_else(String::new, ToString::to_string))
+        }),
+        Err(error) => Err(error.to_string()),
+    };
+    match found {
+        Ok(trace_id) => {
+            state.resolver.choose(id, trace_id, form.staff.id()).await?;
+            Ok(back_to(id))
+        }
+        Err(error) => {
+            let link = LinkForm { typed, error: Some(error) };
+            let refused = Refused { link, ..Refused::default() };
+            page(&state, &form.staff, id, refused, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+    }
+}
+
+/// The stored trace that a text refers to.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn stored(state: &AppState, read: &trace_ref::TraceRef) -> Result<Option<TraceId>, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let ids: Vec<Uuid> = read.candidates.iter().map(|id| id.as_uuid()).collect();
+    let known = traces::stored_among(&mut conn, &ids).await?;
+    let stored = read.candidates.iter().copied().find(|id| known.contains(&id.as_uuid()));
+    match (stored, read.span_id) {
+        (None, Some(span_id)) => Ok(trace_of_span(&mut conn, span_id).await?),
+        (stored, _) => Ok(stored),
+    }
+}
+
+fn id_of(path: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(path).map_err(|_not_an_id| missing())
+}
+
+fn missing() -> Problem {
+    Problem::not_found("There is no ticket of this ID.")
+}
+
+fn back_to(id: Uuid) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, format!("/desk/tickets/{id}"))).finish()
+}
+
+async fn page(state: &AppState, staff: &Staff, id: Uuid, refused: Refused, status: StatusCode) -> DeskResult {
+    let mut conn = state.pool.acquire().await?;
+    let ticket = tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
+    let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
+    let messages = tickets::messages(&mut conn, id).await?;
+    let events = tickets::events(&mut conn, id).await?;
+    let now = state.clock.now();
+    let trace = panel(state, &mut conn, &link, now).await?;
+    let page = TicketPage {
+        frame: Frame::desk(staff.viewer(), Section::Queue),
+        href: format!("/desk/tickets/{id}"),
+        reference: ticket.reference,
+        status: ticket.status,
+        kind: ticket.kind,
+        source: ticket.source,
+        action: ticket.action,
+        page_url: ticket.page_url,
+        occurred: When::new(ticket.occurred_at, now),
+        created: When::new(ticket.created_at, now),
+        email: ticket.email,
+        typed_trace: link.typed,
+        messages: messages.into_iter().map(|message| message_view(message, now)).collect(),
+        history: events.into_iter().map(|event| history_entry(event, now)).collect(),
+        reply: refused.reply,
+        link_form: refused.link,
+        trace,
+    };
+    Ok(html(status, &page))
+}
+
+async fn panel(
+    state: &AppState,
+    conn: &mut PgConnection,
+    link: &Link,
+    now: DateTime<Utc>,
+) -> Result<TracePanel, Problem> {
+    let Some(trace_id) = link.trace() else { return Ok(TracePanel::None) };
+    Ok(match link.state {
+        LinkState::None => TracePanel::None,
+        LinkState::Waiting => TracePanel::Waiting {
+            trace_id: trace_id.to_string(),
+            until: When::new(link.waiting_until.unwrap_or(now), now),
+        },
+        LinkState::Missing => TracePanel::Missing { trace_id: trace_id.to_string() },
+        LinkState::Linked => match trace::read(state, conn, trace_id).await? {
+            Some(read) => TracePanel::Linked(Box::new(TraceView::new(&read.trace, read.failure.as_ref(), now))),
+            None => TracePanel::Missing { trace_id: trace_id.to_string() },
+        },
+    })
+}
+
+fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
+    let is_staff = message.author == MessageAuthor::Staff;
+    MessageView {
+        author: message.staff_email.unwrap_or_else(|| if is_staff { "Support" } else { "Reporter" }.to_owned()),
+        is_staff,
+        body: message.body,
+        sent: When::new(message.created_at, now),
+    }
+}
+
+fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
+    let what = match event.kind {
+        TicketEventKind::Opened => "Opened by the report",
+        TicketEventKind::Linked => "Linked to its trace",
+        TicketEventKind::LinkMissing => "No spans came for the trace ID",
+        TicketEventKind::Relinked => "Pointed at another trace",
+        TicketEventKind::Replied => "The reporter wrote",
+        TicketEventKind::Answered => "Answered",
+        TicketEventKind::Solved => "Solved",
+        TicketEventKind::Reopened => "Opened again",
+        TicketEventKind::MarkedSpam => "Marked as spam",
+        TicketEventKind::MailSent => "Mail sent",
+        TicketEventKind::MailFailed => "Mail failed",
+    };
+    HistoryEntry { what: what.to_owned(), detail: event.detail, who: event.staff_email, at: When::new(event.created_at, now) }
+}

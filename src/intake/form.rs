@@ -1,0 +1,187 @@
+//! The public form: `GET /` and `POST /tickets`.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
+
+use super::fields::{self, Fields};
+use super::form_page::{FormPage, FormValues};
+use super::open::{self, ReportSource};
+use super::report::{RawReport, Report};
+use crate::http::error::{FieldError, PageError, PageResult, Problem};
+use crate::http::page::{Frame, public_html};
+use crate::links::trace_ref;
+use crate::state::AppState;
+
+/// "Within the hour", as a time: its middle.
+const HALF_AN_HOUR: Duration = Duration::minutes(30);
+
+/// Shows the form, empty or filled from a link's query.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn show(query: web::Query<Fields>) -> PageResult {
+    let values = values_of(&query);
+    let read_back = read_back(&values.trace_id).ok();
+    Ok(public_html(StatusCode::OK, &FormPage { frame: Frame::public(), values, errors: Vec::new(), read_back }))
+}
+
+/// Opens a ticket and leads to its page, or shows the form again with all that was typed.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn submit(request: HttpRequest, payload: web::Payload, state: web::Data<AppState>) -> PageResult {
+    let fields = fields::read(&request, payload).await.map_err(PageError)?;
+    let values = values_of(&fields);
+    if fields.get("intent").is_some_and(|intent| intent == "check") {
+        return Ok(check(values));
+    }
+    let now = state.clock.now();
+    let report = match Report::parse(&raw_of(&values, now), now) {
+        Ok(report) => report,
+        Err(errors) => return Ok(again(values, errors)),
+    };
+    let opened = match open::open_ticket(&state, &report, ReportSource::Form, None).await {
+        Ok(opened) => opened,
+        Err(problem) => return Ok(not_now(values, &problem)),
+    };
+    open::look_for_trace(&state, &report, &opened).await;
+    let page = state.config.base_url.join(&format!("/t/{}?sent=1", opened.token));
+    Ok(HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, page))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish())
+}
+
+fn values_of(fields: &Fields) -> FormValues {
+    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    FormValues {
+        action: field("action"),
+        page_url: field("page_url"),
+        when: field("when"),
+        occurred_at: field("occurred_at"),
+        utc_offset: field("utc_offset"),
+        kind: field("kind"),
+        trace_id: field("trace_id"),
+        email: field("email"),
+    }
+}
+
+/// The "Check" button: how the trace ID is read, nothing sent.
+fn check(values: FormValues) -> HttpResponse {
+    let (status, errors, read_back) = match read_back(&values.trace_id) {
+        Ok(text) => (StatusCode::OK, Vec::new(), Some(text)),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, vec![("trace_id", error)], None),
+    };
+    public_html(status, &FormPage { frame: Frame::public(), values, errors, read_back })
+}
+
+fn again(values: FormValues, errors: Vec<FieldError>) -> HttpResponse {
+    let read_back = read_back(&values.trace_id).ok();
+    let errors = errors.into_iter().map(|error| (error.field, error.detail)).collect();
+    public_html(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &FormPage { frame: Frame::public(), values, errors, read_back },
+    )
+}
+
+/// The report is valid but could not be kept: what was typed must not be lost with it.
+fn not_now(values: FormValues, problem: &Problem) -> HttpResponse {
+    let detail = "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.";
+    let page = FormPage {
+        frame: Frame::public(),
+        values,
+        errors: vec![("form", detail.to_owned())],
+        read_back: None,
+    };
+    public_html(problem.status(), &page)
+}
+
+fn read_back(typed: &str) -> Result<String, String> {
+    let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
+    let ids: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
+    Ok(format!("We read this as {}: {}.", read.shape.label(), ids.join(" or ")))
+}
+
+fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {
+    RawReport {
+        action: values.action.clone(),
+        page_url: values.page_url.clone(),
+        occurred_at: occurred_at(values, now),
+        kind: values.kind.clone(),
+        trace_id: values.trace_id.clone(),
+        email: values.email.clone(),
+    }
+}
+
+/// The time that was chosen, with an offset; what can't be read stays as typed, for the report to refuse.
+fn occurred_at(values: &FormValues, now: DateTime<Utc>) -> String {
+    let typed = values.occurred_at.trim();
+    let offset = offset_of(&values.utc_offset);
+    match values.when.as_str() {
+        "at" => local(typed, offset).unwrap_or_else(|| typed.to_owned()),
+        "hour" => rfc3339(now - HALF_AN_HOUR),
+        "today" => rfc3339(middle_of_today(now, offset)),
+        "" if !typed.is_empty() => local(typed, offset).unwrap_or_else(|| typed.to_owned()),
+        _ => rfc3339(now),
+    }
+}
+
+/// `datetime-local` has no offset: it is the one that the browser's script gave, or UTC.
+fn local(typed: &str, offset: FixedOffset) -> Option<String> {
+    let naive = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())?;
+    offset.from_local_datetime(&naive).single().map(|time| time.to_rfc3339())
+}
+
+/// Minutes ahead of UTC, at most a day.
+fn offset_of(minutes: &str) -> FixedOffset {
+    const UTC_OFFSET: FixedOffset = FixedOffset::east_opt(0).expect("zero is an offset");
+    minutes
+        .trim()
+        .parse::<i32>()
+        .ok()
+        .and_then(|minutes| minutes.checked_mul(60))
+        .and_then(FixedOffset::east_opt)
+        .unwrap_or(UTC_OFFSET)
+}
+
+/// "Earlier today": halfway between the reporter's midnight and now.
+fn middle_of_today(now: DateTime<Utc>, offset: FixedOffset) -> DateTime<Utc> {
+    let here = now.with_timezone(&offset);
+    let since_midnight = here.time().signed_duration_since(chrono::NaiveTime::MIN);
+    now - since_midnight / 2
+}
+
+fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(when: &str, occurred_at: &str, utc_offset: &str) -> String {
+        let values = FormValues {
+            when: when.to_owned(),
+            occurred_at: occurred_at.to_owned(),
+            utc_offset: utc_offset.to_owned(),
+            ..FormValues::default()
+        };
+        super::occurred_at(&values, "2026-11-25T10:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn chosen_times_become_moments() {
+        assert_eq!(time("now", "", ""), "2026-11-25T10:00:00Z");
+        assert_eq!(time("", "", ""), "2026-11-25T10:00:00Z");
+        assert_eq!(time("hour", "", ""), "2026-11-25T09:30:00Z");
+        assert_eq!(time("today", "", ""), "2026-11-25T05:00:00Z");
+        assert_eq!(time("today", "", "120"), "2026-11-25T04:00:00Z");
+        assert_eq!(time("at", "2026-11-25T10:30", "60"), "2026-11-25T10:30:00+01:00");
+        assert_eq!(time("at", "2026-11-25T10:30:05", "x"), "2026-11-25T10:30:05+00:00");
+        assert_eq!(time("", "2026-11-25T10:30:00Z", ""), "2026-11-25T10:30:00Z");
+        assert_eq!(time("at", "soon", "99999999999"), "soon");
+    }
+}

@@ -1,0 +1,304 @@
+//! From a report to a ticket: one transaction with all that follows from it, then the look for its trace.
+
+use chrono::{DateTime, Duration, Utc};
+use sqlx::{Connection, PgConnection, query, query_scalar};
+use uuid::Uuid;
+
+use super::report::{Report, ReportKind};
+use crate::access::token::Token;
+use crate::clock::new_id;
+use crate::http::error::Problem;
+use crate::links::resolve::WAIT_FOR_TRACE;
+use crate::links::state::{LinkOrigin, LinkState};
+use crate::links::store::Link;
+use crate::outbox::message::new_message_id;
+use crate::state::AppState;
+use crate::tickets::reference::Reference;
+
+/// References tried before giving up: with a million tickets a taken one comes once in a thousand.
+const REFERENCE_TRIES: usize = 4;
+/// First answers are replayed for this long.
+pub const IDEMPOTENCY_HOURS: i64 = 24;
+
+/// Through which door a report came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "report_source", rename_all = "snake_case")]
+pub enum ReportSource {
+    /// The public form.
+    Form,
+    /// The API.
+    Api,
+}
+
+/// A request that may be repeated.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// Whose key space.
+    pub api_key_id: Uuid,
+    /// The header's value.
+    pub key: String,
+    /// SHA-256 of the body.
+    pub fingerprint: [u8; 32],
+}
+
+/// A ticket that was just opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Its ID.
+    pub id: Uuid,
+    /// Its short name.
+    pub reference: Reference,
+    /// The secret of the reporter's link.
+    pub token: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// An answer given before to the same request.
+#[derive(Debug, Clone)]
+pub struct FirstAnswer {
+    /// The status.
+    pub status: i16,
+    /// `Location`.
+    pub location: String,
+    /// The body.
+    pub body: String,
+    /// The body it answered.
+    pub fingerprint: Vec<u8>,
+}
+
+/// Opens a ticket; it is committed when this returns.
+///
+/// # Errors
+/// The database's.
+pub async fn open_ticket(
+    state: &AppState,
+    report: &Report,
+    source: ReportSource,
+    account_id: Option<Uuid>,
+) -> Result<Opened, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let opened = insert(state, &mut conn, report, source, account_id).await?;
+    state.outbox_wake.notify_one();
+    Ok(opened)
+}
+
+/// Looks for the ticket's trace, after the commit. A look that fails is the sweep's to repeat: the ticket stands.
+pub async fn look_for_trace(state: &AppState, report: &Report, opened: &Opened) -> Option<Link> {
+    report.trace()?;
+    let looked = state.resolver.ticket_opened(opened.id).await;
+    looked
+        .inspect_err(|error| tracing::warn!(error = %error, "A new ticket's trace could not be looked for yet"))
+        .unwrap_or_default()
+}
+
+/// What becomes of a request with an `Idempotency-Key`.
+#[derive(Debug)]
+pub enum Idempotent {
+    /// It ran now.
+    Opened(Opened),
+    /// It ran before.
+    Replayed(FirstAnswer),
+    /// It is running on another connection.
+    Running,
+}
+
+/// Opens a ticket unless this key opened one before. The lock ends with the transaction, so that an attempt that
+/// was killed can be repeated at once.
+///
+/// # Errors
+/// The database's.
+pub async fn open_ticket_once(
+    state: &AppState,
+    report: &Report,
+    account_id: Uuid,
+    request: &Idempotency,
+    answer: impl FnOnce(&Opened) -> (String, String),
+) -> Result<Idempotent, Problem> {
+    let mut conn = state.pool.acquire().await?;
+    let mut tx = conn.begin().await?;
+    let lock_name = format!("{}/{}", request.api_key_id, request.key);
+    let is_free =
+        query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#, lock_name)
+            .fetch_one(&mut *tx)
+            .await?;
+    if !is_free {
+        return Ok(Idempotent::Running);
+    }
+    if let Some(first) = first_answer(&mut tx, request, state.clock.now()).await? {
+        return Ok(Idempotent::Replayed(first));
+    }
+    let opened = insert(state, &mut tx, report, ReportSource::Api, Some(account_id)).await?;
+    let (location, body) = answer(&opened);
+    query!(
+        "INSERT INTO idempotency_keys (api_key_id, key, fingerprint, status, location, body, created_at)
+         VALUES ($1, $2, $3, 201, $4, $5, $6)
+         ON CONFLICT (api_key_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint,
+             location = EXCLUDED.location, body = EXCLUDED.body, created_at = EXCLUDED.created_at",
+        request.api_key_id,
+        request.key,
+        &request.fingerprint[..],
+        location,
+        body,
+        opened.created_at,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    state.outbox_wake.notify_one();
+    Ok(Idempotent::Opened(opened))
+}
+
+/// Replaces a stored first answer by the one that was really given.
+///
+/// # Errors
+/// The database's.
+pub async fn keep_answer(state: &AppState, request: &Idempotency, body: &str) -> Result<(), sqlx::Error> {
+    query!(
+        "UPDATE idempotency_keys SET body = $3 WHERE api_key_id = $1 AND key = $2 AND body <> $3",
+        request.api_key_id,
+        request.key,
+        body,
+    )
+    .execute(&state.pool)
+    .await
+    .map(drop)
+}
+
+async fn first_answer(
+    conn: &mut PgConnection,
+    request: &Idempotency,
+    now: DateTime<Utc>,
+) -> Result<Option<FirstAnswer>, sqlx::Error> {
+    sqlx::query_as!(
+        FirstAnswer,
+        "SELECT status, location, body, fingerprint FROM idempotency_keys
+         WHERE api_key_id = $1 AND key = $2 AND created_at > $3",
+        request.api_key_id,
+        request.key,
+        now - Duration::hours(IDEMPOTENCY_HOURS),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+async fn insert(
+    state: &AppState,
+    conn: &mut PgConnection,
+    report: &Report,
+    source: ReportSource,
+    account_id: Option<Uuid>,
+) -> Result<Opened, Problem> {
+    for _ in 0..REFERENCE_TRIES {
+        let token = Token::generate();
+        let opened = Opened {
+            id: new_id(),
+            reference: Reference::generate(),
+            created_at: state.clock.now(),
+            token: token.text.clone(),
+        };
+        if insert_rows(state, &mut *conn, report, source, account_id, &opened, token.hash).await? {
+            return Ok(opened);
+        }
+    }
+    Err(Problem::internal("no free ticket reference was found"))
+}
+
+/// One statement for ticket, link, history and mails: half the time of five. `false` when the reference is taken.
+async fn insert_rows(
+    state: &AppState,
+    conn: &mut PgConnection,
+    report: &Report,
+    source: ReportSource,
+    account_id: Option<Uuid>,
+    opened: &Opened,
+    token_hash: [u8; 32],
+) -> Result<bool, sqlx::Error> {
+    let link = NewLink::of(report, opened.created_at);
+    let recipients: Vec<String> = state.config.notify.iter().map(ToString::to_string).collect();
+    let mail_ids: Vec<Uuid> = recipients.iter().map(|_| new_id()).collect();
+    let message_ids: Vec<String> =
+        mail_ids.iter().map(|_| new_message_id(state.config.mail_from.email.domain())).collect();
+    let grace = if link.state == LinkState::Waiting { state.config.link_grace.as_secs_f64() } else { 0.0 };
+    let inserted = query_scalar!(
+        r#"WITH ticket AS (
+               INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
+                   kind, action, page_url, page_path, occurred_at, email)
+               VALUES ($1, $2, $3, 'open', $4, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+               ON CONFLICT (reference) DO NOTHING
+               RETURNING id
+           ), link AS (
+               INSERT INTO links (ticket_id, state, origin, trace_id, other_ids, span_id, typed, waiting_until)
+               SELECT id, $13, $14, $15, $16, $17, $18, $19 FROM ticket
+           ), event AS (
+               INSERT INTO ticket_events (id, ticket_id, kind, created_at) SELECT $20, id, 'opened', $4 FROM ticket
+           ), mails AS (
+               INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
+               SELECT mail.id, ticket.id, 'staff_notice', mail.recipient, mail.message_id, 'queued',
+                      now() + make_interval(secs => $24), $13 = 'waiting', $4
+               FROM ticket, unnest($21::uuid[], $22::text[], $23::text[]) AS mail (id, recipient, message_id)
+           )
+           SELECT count(*) AS "count!" FROM ticket"#,
+        opened.id,
+        opened.reference.as_str(),
+        &token_hash[..],
+        opened.created_at,
+        source as ReportSource,
+        account_id,
+        report.kind() as ReportKind,
+        report.action(),
+        report.page_url().as_str(),
+        report.page_url().path(),
+        report.occurred_at(),
+        report.email(),
+        link.state as LinkState,
+        LinkOrigin::Stated as LinkOrigin,
+        link.trace_id,
+        &link.other_ids,
+        link.span_id,
+        link.typed,
+        link.waiting_until,
+        new_id(),
+        &mail_ids,
+        &recipients,
+        &message_ids,
+        grace,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(inserted == 1)
+}
+
+/// The link's columns at the start.
+struct NewLink {
+    state: LinkState,
+    trace_id: Option<Uuid>,
+    other_ids: Vec<Uuid>,
+    span_id: Option<i64>,
+    typed: Option<String>,
+    waiting_until: Option<DateTime<Utc>>,
+}
+
+impl NewLink {
+    fn of(report: &Report, now: DateTime<Utc>) -> Self {
+        let Some(trace) = report.trace() else {
+            return Self {
+                state: LinkState::None,
+                trace_id: None,
+                other_ids: Vec::new(),
+                span_id: None,
+                typed: None,
+                waiting_until: None,
+            };
+        };
+        let mut ids = trace.read.candidates.iter().map(|id| id.as_uuid());
+        Self {
+            state: LinkState::Waiting,
+            trace_id: ids.next(),
+            other_ids: ids.collect(),
+            span_id: trace.read.span_id.map(crate::traces::ids::SpanId::as_i64),
+            typed: Some(trace.typed.clone()),
+            waiting_until: Some(now + WAIT_FOR_TRACE),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The ticket as its reporter sees it: `GET /t/{token}`, `POST /t/{token}/replies`.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::fields::{self, Fields};
+use super::ticket_page::{PublicLink, PublicTicketPage};
+use crate::access::token;
+use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::page::{Frame, html};
+use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::state::LinkState;
+use crate::links::store::{self as links, Link};
+use crate::state::AppState;
+use crate::tickets::message::message_body;
+use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
+use crate::traces::store as traces;
+
+/// Shows the ticket to whoever has its link.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn show(path: web::Path<String>, query: web::Query<Fields>, state: web::Data<AppState>) -> PageResult {
+    let ticket_id = find(&state, &path).await?;
+    let mut page = page_of(&state, &path, ticket_id).await?;
+    page.is_new = query.contains_key("sent");
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Adds what the reporter wrote; a solved ticket opens again.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn reply(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> PageResult {
+    let ticket_id = find(&state, &path).await?;
+    let fields = fields::read(&request, payload).await.map_err(PageError)?;
+    let typed = fields.get("body").map(String::as_str).unwrap_or_default();
+    let body = match message_body(typed) {
+        Ok(body) => body,
+        Err(error) => {
+            let mut page = page_of(&state, &path, ticket_id).await?;
+            page.reply = ReplyForm { body: typed.to_owned(), error: Some(error) };
+            return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
+        }
+    };
+    tickets::add_message(&mut *state.pool.acquire().await?, ticket_id, None, &body, state.clock.now()).await?;
+    let page = state.config.base_url.join(&format!("/t/{path}#conversation"));
+    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, page)).finish())
+}
+
+async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
+    let found = tickets::find_by_token(&mut *state.pool.acquire().await?, token::hash(token)).await?;
+    Ok(found.ok_or_else(missing)?)
+}
+
+fn missing() -> Problem {
+    Problem::not_found("This link opens no ticket. Check that it is complete: mail programs sometimes cut long links.")
+}
+
+async fn page_of(state: &AppState, token: &str, ticket_id: Uuid) -> Result<PublicTicketPage, PageError> {
+    let mut conn = state.pool.acquire().await?;
+    let ticket = tickets::find(&mut conn, ticket_id).await?.ok_or_else(missing)?;
+    let link = links::find(&mut conn, ticket_id).await?.ok_or_else(missing)?;
+    let messages = tickets::messages(&mut conn, ticket_id).await?;
+    let started = match link.trace().filter(|_| link.state == LinkState::Linked) {
+        Some(trace_id) => traces::pinned_start(&mut conn, trace_id).await?,
+        None => None,
+    };
+    let now = state.clock.now();
+    let started = started.map(|time| When::new(time, now));
+    Ok(build(token, ticket, &link, started, messages, now))
+}
+
+fn build(
+    token: &str,
+    ticket: Ticket,
+    link: &Link,
+    started: Option<When>,
+    messages: Vec<Message>,
+    now: DateTime<Utc>,
+) -> PublicTicketPage {
+    let occurred = When::new(ticket.occurred_at, now);
+    PublicTicketPage {
+        frame: Frame::public(),
+        href: format!("/t/{token}"),
+        reference: ticket.reference,
+        status: ticket.status,
+        action: ticket.action,
+        page_url: ticket.page_url,
+        created: When::new(ticket.created_at, now),
+        email: ticket.email,
+        link: match link.state {
+            LinkState::None => PublicLink::None,
+            LinkState::Waiting => PublicLink::Waiting,
+            LinkState::Missing => PublicLink::Missing,
+            LinkState::Linked => PublicLink::Linked {
+                started: started.unwrap_or_else(|| occurred.clone()),
+                failure: link.failure_class,
+            },
+        },
+        occurred,
+        messages: messages.into_iter().map(|message| message_view(message, now)).collect(),
+        reply: ReplyForm::default(),
+        is_new: false,
+    }
+}
+
+fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
+    let is_staff = message.author == MessageAuthor::Staff;
+    MessageView {
+        author: if is_staff { "Support" } else { "You" }.to_owned(),
+        is_staff,
+        body: message.body,
+        sent: When::new(message.created_at, now),
+    }
+}
