@@ -2,6 +2,8 @@
 
 pub mod mail_page;
 pub mod queue_page;
+#[cfg(test)]
+mod sample_trace;
 pub mod sign_in_page;
 pub mod span_view;
 pub mod ticket_page;
