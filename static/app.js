@@ -1,0 +1,114 @@
+// Small conveniences of every page. Each page works without them.
+
+const REFRESH_FALLBACK_SECONDS = 10;
+
+function copyButtons() {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const label = button.dataset.label ??= button.textContent;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select it and copy by hand";
+    }
+    setTimeout(() => { button.textContent = label; }, 2000);
+  });
+}
+
+// A second click on "Send" must not send twice. Coming back by the Back button allows it again.
+function sendOnce() {
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => { delete form.dataset.sent; }, 5000);
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.forms) delete form.dataset.sent;
+  });
+}
+
+function keys() {
+  document.addEventListener("keydown", (event) => {
+    if (event.target.matches?.("textarea") && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.target.form?.requestSubmit();
+    } else if (event.key === "/" && !event.defaultPrevented && !isTyping(event)) {
+      const search = document.querySelector(".search input");
+      if (search) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    }
+  });
+}
+
+function isTyping(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input, textarea, select");
+}
+
+// The time that a reporter picks is local; the server needs to know how far that is from UTC, at that time of year.
+function utcOffset() {
+  const hidden = document.querySelector("[data-utc-offset]");
+  if (!hidden) return;
+  const picked = document.getElementById(hidden.dataset.utcOffset);
+  const update = () => {
+    const at = picked.value ? new Date(picked.value) : new Date();
+    hidden.value = Number.isNaN(at.getTime()) ? "" : String(-at.getTimezoneOffset());
+  };
+  const localNow = () => {
+    const now = new Date();
+    return new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  };
+  picked.max = localNow();
+  document.getElementById("when-at")?.addEventListener("change", () => {
+    picked.value ||= localNow();
+    update();
+  });
+  picked.addEventListener("input", update);
+  update();
+}
+
+// The queue fetches itself while it is looked at, and is swapped only where it changed, so that focus and scroll stay.
+function refreshing() {
+  const list = document.querySelector("[data-refresh]");
+  if (!list) return;
+  const period = (Number(list.dataset.refresh) || REFRESH_FALLBACK_SECONDS) * 1000;
+  const refresh = async () => {
+    if (document.hidden) return;
+    try {
+      const response = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (response.redirected || response.status === 401) return location.reload();
+      if (response.ok) swap(list, await response.text());
+    } catch {
+      // Offline, or the server restarts: the next round tries again.
+    }
+  };
+  setInterval(refresh, period);
+  document.addEventListener("visibilitychange", refresh);
+}
+
+function swap(list, html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById(list.id);
+  if (!fresh || fresh.innerHTML === list.dataset.shown) return;
+  list.dataset.shown = fresh.innerHTML;
+  const hrefs = () => new Set([...list.querySelectorAll("a.q-open")].map((link) => link.getAttribute("href")));
+  const known = hrefs();
+  const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  list.replaceChildren(...fresh.childNodes);
+  for (const link of list.querySelectorAll("a.q-open")) {
+    const href = link.getAttribute("href");
+    if (!known.has(href)) link.closest("tr").classList.add("is-new");
+    if (href === focused) link.focus({ preventScroll: true });
+  }
+}
+
+copyButtons();
+sendOnce();
+keys();
+utcOffset();
+refreshing();
+document.getElementById("errors")?.focus();

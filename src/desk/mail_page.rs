@@ -79,3 +79,73 @@ impl MailPage {
         self.rows.iter().any(|row| row.state == MailState::Failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::http::page::{Section, testing};
+
+    fn row(state: MailState, attempts: i32, last_response: Option<&str>) -> MailRow {
+        let now = DateTime::from_timestamp(1_795_602_900, 0).unwrap();
+        MailRow {
+            resend_href: "/desk/mail/1/resend".to_owned(),
+            state,
+            recipient: "support@example.com".to_owned(),
+            kind: "Notice to staff".to_owned(),
+            ticket_href: "/desk/tickets/1".to_owned(),
+            reference: "TD-7F3K2Q".to_owned(),
+            attempts,
+            last_response: last_response.map(str::to_owned),
+            created: When::new(now - TimeDelta::minutes(7), now),
+            due: (state == MailState::Queued).then(|| When::new(now + TimeDelta::minutes(4), now)),
+        }
+    }
+
+    #[test]
+    fn failed_mails_say_why_and_can_go_again() {
+        let html = testing::render(
+            "mail",
+            &MailPage {
+                frame: testing::desk_frame(Section::Mail),
+                rows: vec![
+                    row(MailState::Queued, 0, None),
+                    row(
+                        MailState::Queued,
+                        2,
+                        Some("451 4.7.1 Greylisting in action, please come back later"),
+                    ),
+                    row(
+                        MailState::Sent,
+                        1,
+                        Some("250 2.0.0 Ok: queued as 4XyQ2v0Zk1z9"),
+                    ),
+                    row(
+                        MailState::Failed,
+                        1,
+                        Some(
+                            "550 5.1.1 <support@example.com>: Recipient address rejected: User unknown",
+                        ),
+                    ),
+                ],
+                older: None,
+                transport: Transport::Smtp("smtp.example.com:587".to_owned()),
+            },
+        );
+        assert_eq!(html.matches("/desk/mail/1/resend").count(), 1);
+        assert!(html.contains("Greylisting") && html.contains("next"));
+    }
+
+    #[test]
+    fn without_a_server_the_folder_is_named() {
+        let page = MailPage {
+            frame: testing::desk_frame(Section::Mail),
+            rows: Vec::new(),
+            older: None,
+            transport: Transport::Files("./data/mail".to_owned()),
+        };
+        let html = testing::render("mail-empty", &page);
+        assert!(html.contains("./data/mail") && html.contains("SMTP_URL"));
+    }
+}

@@ -4,6 +4,8 @@ pub mod mail;
 pub mod mail_page;
 pub mod queue;
 pub mod queue_page;
+#[cfg(test)]
+pub(crate) mod sample_trace;
 pub mod search;
 pub mod sign_in;
 pub mod sign_in_page;

@@ -91,3 +91,146 @@ impl QueuePage {
         self.filter.map_or("all", TicketStatus::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::http::page::{Section, testing};
+
+    fn page(rows: Vec<QueueRow>) -> QueuePage {
+        QueuePage {
+            frame: testing::desk_frame(Section::Queue),
+            filter: Some(TicketStatus::Open),
+            rows,
+            is_first: true,
+            older: Some("0193+a/b".to_owned()),
+            form_url: "http://127.0.0.1:8080/".to_owned(),
+            otlp_endpoint: "http://127.0.0.1:8080".to_owned(),
+        }
+    }
+
+    fn row(
+        number: i64,
+        action: &str,
+        page: &str,
+        link: LinkState,
+        failure: Option<(FailureClass, &str)>,
+    ) -> QueueRow {
+        let now = DateTime::from_timestamp(1_795_602_900, 0).unwrap();
+        let created = now - TimeDelta::minutes(number * number * 7);
+        QueueRow {
+            href: format!("/desk/tickets/{number}"),
+            reference: format!("TD-7F3K{number:02}"),
+            status: [
+                TicketStatus::Open,
+                TicketStatus::Pending,
+                TicketStatus::Solved,
+                TicketStatus::Spam,
+            ][usize::try_from(number).unwrap() % 4],
+            action: action.to_owned(),
+            page: page.to_owned(),
+            occurred: When::new(created - TimeDelta::minutes(12), now),
+            created: When::new(created, now),
+            link,
+            failure: failure.map(|(class, service)| FailureTag {
+                class,
+                service: service.to_owned(),
+            }),
+        }
+    }
+
+    #[test]
+    fn each_row_opens_its_ticket() {
+        use FailureClass::{DocumentFailed, InternalError, PlanLimit, ProviderError, Timeout};
+        let rows = vec![
+            row(
+                0,
+                "asking Focus to summarise a dataset of 12 docs",
+                "app.example.com/chat/8812",
+                LinkState::Linked,
+                Some((ProviderError, "model-gateway")),
+            ),
+            row(
+                1,
+                "uploading a 40-page PDF",
+                "app.example.com/docs/7",
+                LinkState::Waiting,
+                None,
+            ),
+            row(
+                2,
+                "running the Blueprint workflow, it stops after the third step every time and the spinner never ends",
+                "app.example.com/workflows/blueprint/runs/2210",
+                LinkState::Linked,
+                Some((InternalError, "workflow-runner")),
+            ),
+            row(
+                3,
+                "chat <b>doesn't</b> answer",
+                "app.example.com/chat",
+                LinkState::None,
+                None,
+            ),
+            row(
+                4,
+                "opening a shared conversation",
+                "app.example.com/s/9f2",
+                LinkState::Missing,
+                None,
+            ),
+            row(
+                5,
+                "document stays at \"processing\"",
+                "app.example.com/docs",
+                LinkState::Linked,
+                Some((DocumentFailed, "document-pipeline")),
+            ),
+            row(
+                6,
+                "long answer was cut off after about a minute",
+                "app.example.com/chat/771",
+                LinkState::Linked,
+                Some((Timeout, "chat-api")),
+            ),
+            row(
+                7,
+                "calling POST /v1/complete",
+                "api.example.com/v1/complete",
+                LinkState::Linked,
+                Some((PlanLimit, "quota")),
+            ),
+            row(
+                8,
+                "renaming a folder",
+                "app.example.com/docs/folders/31",
+                LinkState::Linked,
+                None,
+            ),
+        ];
+        let html = testing::render("queue", &page(rows));
+        assert!(html.contains(r#"<a class="q-open" href="/desk/tickets/0">"#));
+        assert!(html.contains("chat &#60;b&#62;doesn"), "text is escaped");
+        assert!(html.contains("/desk?status=open&amp;before=0193%2Ba%2Fb"));
+        assert!(html.contains("data-refresh"));
+    }
+
+    #[test]
+    fn an_empty_queue_says_how_to_fill_it() {
+        let html = testing::render(
+            "queue-empty",
+            &QueuePage {
+                older: None,
+                filter: None,
+                ..page(Vec::new())
+            },
+        );
+        assert!(html.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:8080"));
+        let later = QueuePage {
+            is_first: false,
+            ..page(Vec::new())
+        };
+        assert!(!testing::render("queue-end", &later).contains("data-refresh"));
+    }
+}

@@ -95,3 +95,105 @@ impl TicketPage {
         matches!(self.status, TicketStatus::Solved | TicketStatus::Spam)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    use super::super::sample_trace;
+    use super::*;
+    use crate::http::page::{Section, testing};
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_602_900, 0).unwrap()
+    }
+
+    fn minutes_ago(minutes: i64) -> When {
+        When::new(now() - TimeDelta::minutes(minutes), now())
+    }
+
+    fn page(trace: TracePanel) -> TicketPage {
+        TicketPage {
+            frame: testing::desk_frame(Section::Queue),
+            href: "/desk/tickets/0193".to_owned(),
+            reference: "TD-7F3K2Q".to_owned(),
+            status: TicketStatus::Open,
+            kind: "chat".to_owned(),
+            source: "form".to_owned(),
+            action: "asking Focus to summarise a dataset of 12 docs.\nIt thinks for a while, then says that something went wrong.".to_owned(),
+            page_url: "https://app.example.com/chat/8812?folder=reports".to_owned(),
+            occurred: minutes_ago(4),
+            created: minutes_ago(2),
+            email: Some("lena@example.org".to_owned()),
+            typed_trace: Some("Trace ID: 4bf92f3577b34da6a3ce929d0e0e4736.".to_owned()),
+            messages: vec![
+                MessageView {
+                    author: "mira.okafor@example.com".to_owned(),
+                    is_staff: true,
+                    body: "The model's provider was overloaded. Does it work with another model?".to_owned(),
+                    sent: minutes_ago(1),
+                },
+                MessageView { author: "lena@example.org".to_owned(), is_staff: false, body: "Yes, that works. Thanks!".to_owned(), sent: minutes_ago(0) },
+            ],
+            history: ["Opened by the form", "Linked to its trace", "Notice sent"]
+                .map(|what| HistoryEntry { what: what.to_owned(), detail: None, who: None, at: minutes_ago(2) })
+                .into(),
+            reply: ReplyForm::default(),
+            link_form: LinkForm::default(),
+            trace,
+        }
+    }
+
+    #[test]
+    fn the_trace_stands_beside_the_ticket() {
+        let failure = sample_trace::chat_failure();
+        let view = TraceView::new(&sample_trace::chat(), Some(&failure), now());
+        let html = testing::render("ticket", &page(TracePanel::Linked(Box::new(view))));
+        for words in [
+            "Provider failed",
+            "lena@example.org",
+            "Link another trace",
+            "/desk/tickets/0193/closure",
+            "csrf-of-the-session",
+        ] {
+            assert!(html.contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn each_state_of_the_link_is_explained() {
+        let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
+        let waiting = TracePanel::Waiting {
+            trace_id: trace_id.clone(),
+            until: minutes_ago(-1),
+        };
+        for (name, panel, words) in [
+            ("ticket-waiting", waiting, "Waiting for the trace"),
+            (
+                "ticket-missing",
+                TracePanel::Missing { trace_id },
+                "The trace never came",
+            ),
+            ("ticket-none", TracePanel::None, "No trace ID was given"),
+        ] {
+            assert!(testing::render(name, &page(panel)).contains(words));
+        }
+    }
+
+    #[test]
+    fn closed_tickets_offer_to_reopen_and_refused_forms_keep_what_was_typed() {
+        let mut page = page(TracePanel::None);
+        page.status = TicketStatus::Spam;
+        page.link_form = LinkForm {
+            typed: "xyz".to_owned(),
+            error: Some("No trace ID is in there.".to_owned()),
+        };
+        page.reply = ReplyForm {
+            body: " ".to_owned(),
+            error: Some("Write an answer first.".to_owned()),
+        };
+        let html = testing::render("ticket-spam", &page);
+        assert!(html.contains("/reopening") && !html.contains("/closure"));
+        assert!(html.contains(r#"value="xyz""#) && html.contains("Write an answer first."));
+    }
+}

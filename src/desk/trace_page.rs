@@ -83,3 +83,130 @@ pub enum NoTrace {
         reference: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::super::sample_trace;
+    use super::*;
+    use crate::http::page::{Section, testing};
+    use crate::traces::failure::Failure;
+    use crate::traces::trace::Trace;
+    use crate::traces::waterfall::Waterfall;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_602_900, 0).unwrap()
+    }
+
+    /// Renders the page of `trace` with all that its script asks for.
+    fn render(name: &str, trace: &Trace, failure: Option<&Failure>) -> String {
+        let html = testing::render(
+            name,
+            &TracePage {
+                frame: testing::desk_frame(Section::Elsewhere),
+                view: TraceView::new(trace, failure, now()),
+                tickets: vec![LinkedTicket {
+                    href: "/desk/tickets/1".to_owned(),
+                    reference: "TD-7F3K2Q".to_owned(),
+                    status: TicketStatus::Open,
+                    action: "asking Focus to summarise a dataset of 12 docs".to_owned(),
+                    created: When::new(now(), now()),
+                }],
+            },
+        );
+        let waterfall = Waterfall::build(trace, failure.map(|failure| failure.span_id));
+        let json = serde_json::to_string(&waterfall.to_json(trace)).unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/pages");
+        std::fs::write(format!("{folder}/{}.json", trace.id), json).unwrap();
+        html
+    }
+
+    #[test]
+    fn every_span_is_in_the_page_and_the_failing_one_is_marked() {
+        let trace = sample_trace::chat();
+        let html = render("trace", &trace, Some(&sample_trace::chat_failure()));
+        for span in &trace.spans {
+            assert_eq!(html.matches(&format!(r#"id="s-{}""#, span.id)).count(), 1);
+        }
+        assert_eq!(html.matches("is-failing").count(), 1);
+        assert!(html.contains("model_gateway.errors.ProviderOverloaded"));
+        assert!(html.contains("failed 4.29 s after the start and took 2.06 s"));
+    }
+
+    #[test]
+    fn a_large_trace_shows_what_matters_and_says_what_is_left_out() {
+        let html = render("trace-large", &sample_trace::large(10_000), None);
+        assert_eq!(html.matches("class=\"wf-item\"").count(), 500);
+        assert!(html.contains("Shown are the 500 most relevant of 10000 spans"));
+    }
+
+    #[test]
+    fn a_trace_without_failure_says_so() {
+        let mut trace = sample_trace::large(40);
+        trace.id = crate::traces::ids::TraceId::from_hex("c0ffee").unwrap();
+        assert!(
+            render("trace-clean", &trace, None).contains("No span of this trace reports an error")
+        );
+    }
+
+    #[test]
+    fn a_span_of_its_own_is_the_same_markup() {
+        let trace = sample_trace::chat();
+        let waterfall = Waterfall::build(&trace, Some(sample_trace::chat_failure().span_id));
+        let details = SpanDetails::new(&trace, &waterfall, waterfall.failing.unwrap());
+        let fragment = SpanFragment { details }.render().unwrap();
+        let page = render("trace", &trace, Some(&sample_trace::chat_failure()));
+        assert!(page.contains(fragment.trim()));
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/target/pages/span.html"),
+            fragment,
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn what_is_missing_is_told_apart() {
+        let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
+        let cases = [
+            (
+                "malformed",
+                NoTrace::Malformed {
+                    typed: "4bf92f35-oops-77b3".to_owned(),
+                },
+                "read as a trace ID",
+            ),
+            (
+                "not-stored",
+                NoTrace::NotStored {
+                    trace_id: trace_id.clone(),
+                    retention_days: 14,
+                    is_awaited: true,
+                },
+                "A ticket waits for it",
+            ),
+            (
+                "expired",
+                NoTrace::Expired {
+                    trace_id,
+                    retention_days: 14,
+                },
+                "no longer kept",
+            ),
+            (
+                "no-ticket",
+                NoTrace::NoTicket {
+                    reference: "TD-000000".to_owned(),
+                },
+                "No ticket has this reference",
+            ),
+        ];
+        for (name, reason, words) in cases {
+            let frame = testing::desk_frame(Section::Elsewhere).with_search("4bf9");
+            assert!(
+                testing::render(name, &NoTracePage { frame, reason }).contains(words),
+                "{name}"
+            );
+        }
+    }
+}

@@ -209,6 +209,56 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
+/// What the tests of all pages share.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::collections::HashSet;
+    use std::path::Path;
+
+    use askama::Template;
+
+    use super::{Frame, Section, Viewer};
+
+    /// The frame of someone signed in.
+    pub(crate) fn desk_frame(section: Section) -> Frame {
+        let viewer = Viewer {
+            email: "mira.okafor@example.com".to_owned(),
+            csrf_token: "csrf-of-the-session".to_owned(),
+        };
+        Frame::desk(viewer, section)
+    }
+
+    /// Renders `page`, checks what holds for every page, and leaves it in `target/pages/{name}.html` to be looked at.
+    pub(crate) fn render(name: &str, page: &impl Template) -> String {
+        let html = page.render().unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pages");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.html")), &html).unwrap();
+        assert_nothing_inline(&html);
+        assert_ids_are_unique(&html);
+        html
+    }
+
+    /// The policy forbids it, so that it would do nothing.
+    fn assert_nothing_inline(html: &str) {
+        for forbidden in [" style=", "<style", " onclick=", "javascript:"] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+        for script in html.split("<script").skip(1) {
+            let tag = script.split('>').next().unwrap_or_default();
+            assert!(tag.contains("src=\"/assets/"), "{tag}");
+        }
+    }
+
+    fn assert_ids_are_unique(html: &str) {
+        let mut seen = HashSet::new();
+        for id in html.split(" id=\"").skip(1) {
+            let id = id.split('"').next().unwrap_or_default();
+            assert!(seen.insert(id), "id {id} twice");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +276,20 @@ mod tests {
             "no-store"
         );
         assert!(!CONTENT_SECURITY_POLICY.contains("unsafe"));
+    }
+
+    #[test]
+    fn the_error_page_shows_the_id_to_copy() {
+        let trace_id = "0af7651916cd43dd8448eb211c80319c";
+        let detail = "The database did not answer in time.";
+        let page = ErrorPage::new(
+            testing::desk_frame(Section::Elsewhere),
+            StatusCode::SERVICE_UNAVAILABLE,
+            detail,
+            trace_id,
+        );
+        let html = testing::render("error", &page);
+        assert!(html.contains(detail) && html.contains(trace_id));
     }
 
     #[test]

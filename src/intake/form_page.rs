@@ -104,3 +104,72 @@ fn anchor(field: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::page::testing;
+
+    #[test]
+    fn a_fresh_form_is_set_to_just_now() {
+        let html = testing::render("form", &FormPage::default());
+        assert!(html.contains(r#"id="when-now" value="now" checked"#));
+        assert!(!html.contains("aria-invalid"));
+    }
+
+    #[test]
+    fn a_refused_report_keeps_every_value_and_links_each_error() {
+        let values = FormValues {
+            action: "ab".to_owned(),
+            page_url: "app/\"docs\"".to_owned(),
+            when: "at".to_owned(),
+            occurred_at: "2027-01-01T10:00".to_owned(),
+            utc_offset: "60".to_owned(),
+            kind: "upload".to_owned(),
+            trace_id: "trace_id=4BF92F3577B34DA6A3CE929D0E0E4736".to_owned(),
+            email: "lena@".to_owned(),
+        };
+        let page = FormPage {
+            frame: Frame::public(),
+            errors: vec![
+                (
+                    "action",
+                    "Say in a few words what you were doing: at least 3 characters.".to_owned(),
+                ),
+                (
+                    "page_url",
+                    "Give the whole address, starting with https://.".to_owned(),
+                ),
+                (
+                    "occurred_at",
+                    "This time is in the future. Check the date.".to_owned(),
+                ),
+                ("email", "This is not a complete address.".to_owned()),
+                ("attachments", "One file is not a picture.".to_owned()),
+            ],
+            read_back: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            values,
+        };
+        let html = testing::render("form-errors", &page);
+        for (field, message) in &page.errors {
+            let message = message.replace('\'', "&#39;");
+            let expected = if anchor(field).is_some() { 2 } else { 1 };
+            assert_eq!(html.matches(&message).count(), expected, "{field}");
+        }
+        for value in [
+            "2027-01-01T10:00",
+            "value=\"60\"",
+            "lena@",
+            ">ab</textarea>",
+            "app/&#34;docs&#34;",
+        ] {
+            assert!(html.contains(value), "{value}");
+        }
+        for (field, _) in &page.errors {
+            if let Some(anchor) = anchor(field) {
+                assert!(html.contains(&format!(r#"id="{anchor}""#)), "{anchor}");
+            }
+        }
+        assert!(html.contains("We read this as"));
+    }
+}

@@ -56,3 +56,65 @@ pub enum PublicLink {
         failure: Option<FailureClass>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::http::page::testing;
+
+    fn page(link: PublicLink, status: TicketStatus) -> PublicTicketPage {
+        let now = DateTime::from_timestamp(1_795_602_900, 0).unwrap();
+        let when = When::new(now, now);
+        PublicTicketPage {
+            frame: Frame::public(),
+            href: "/t/secret".to_owned(),
+            reference: "TD-7F3K2Q".to_owned(),
+            status,
+            action: "asking Focus to summarise a dataset of 12 docs".to_owned(),
+            page_url: "https://app.example.com/chat/8812".to_owned(),
+            occurred: when.clone(),
+            created: when.clone(),
+            email: None,
+            link,
+            messages: vec![MessageView {
+                author: "Support".to_owned(),
+                is_staff: true,
+                body: "The model's provider was overloaded.\nDoes it work with another model?"
+                    .to_owned(),
+                sent: when,
+            }],
+            reply: ReplyForm::default(),
+            is_new: status == TicketStatus::Open,
+        }
+    }
+
+    #[test]
+    fn the_advice_fits_the_failure() {
+        let now = DateTime::from_timestamp(1_795_602_664, 0).unwrap();
+        let started = When::new(now, now);
+        let link = PublicLink::Linked {
+            started,
+            failure: Some(FailureClass::ProviderError),
+        };
+        let html = testing::render("public-ticket", &page(link, TicketStatus::Pending));
+        assert!(html.contains("Switching the model usually fixes this"));
+        assert!(html.contains("10:31:04 UTC"));
+        assert!(html.contains("/t/secret/replies"));
+    }
+
+    #[test]
+    fn each_state_of_the_link_is_told() {
+        for (link, words) in [
+            (PublicLink::None, "No trace ID"),
+            (PublicLink::Waiting, "Looking for what happened"),
+            (PublicLink::Missing, "Nothing found for your trace ID"),
+        ] {
+            assert!(
+                testing::render("public-ticket-new", &page(link, TicketStatus::Open))
+                    .contains(words)
+            );
+        }
+    }
+}
