@@ -21,15 +21,15 @@ const POOL_CONNECTIONS: u32 = 10;
 const CLUSTER_CONNECTIONS: u16 = 440;
 
 /// A running server with a migrated template.
-pub struct TestCluster {
+pub(crate) struct TestCluster {
     embedded: Embedded,
     template: String,
     /// Runs the task that keeps the server, which no test's own runtime outlives.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// The process's cluster, started by whoever asks first.
-pub fn shared_cluster() -> &'static TestCluster {
+pub(crate) fn shared_cluster() -> &'static TestCluster {
     static CLUSTER: OnceLock<TestCluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         // A runtime can't be waited on from within another, and the caller is most likely in its test's.
@@ -41,7 +41,7 @@ pub fn shared_cluster() -> &'static TestCluster {
 
 impl TestCluster {
     /// A database of the caller's own with the schema in it. It is dropped by the next run.
-    pub async fn fresh_database(&self) -> PgPool {
+    pub(crate) async fn fresh_database(&self) -> PgPool {
         let name = format!("test_{}", new_id().simple());
         let create = format!("CREATE DATABASE {name} TEMPLATE {}", self.template);
         execute(&mut self.maintenance().await, create).await;
@@ -50,7 +50,7 @@ impl TestCluster {
     }
 
     /// How to connect to `database` apart from a pool, e.g. from the tracedesk program.
-    pub fn connect_options(&self, database: &str) -> PgConnectOptions {
+    pub(crate) fn connect_options(&self, database: &str) -> PgConnectOptions {
         self.embedded.connect_options().database(database)
     }
 
@@ -64,9 +64,9 @@ impl TestCluster {
         let cluster = Self {
             embedded,
             template: template_name(),
-            _runtime: runtime,
+            runtime,
         };
-        cluster._runtime.block_on(cluster.prepare());
+        cluster.runtime.block_on(cluster.prepare());
         cluster
     }
 

@@ -21,7 +21,7 @@ use tracedesk::db::embedded::{Embedded, EmbeddedError, Options};
 /// Names the data folder to [`owner_process`].
 const OWNER_DATA_DIR: &str = "TRACEDESK_TEST_OWNER_DATA_DIR";
 /// How long a condition may take to come true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_new_database_is_private_durable_and_checked() {
@@ -149,6 +149,33 @@ async fn killing_everything_at_once_is_recovered_from() {
     assert!(next.is_owner());
     assert_eq!(remembered(&next).await, ["before the crash"]);
     next.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_server_that_nobody_collected_is_not_taken_for_a_living_one() {
+    let data = TempDir::new().unwrap();
+    let embedded = start(data.path()).await;
+    remember(&embedded, "kept").await;
+    let lock_file = data.path().join("postgres/postmaster.pid");
+    let text = fs::read_to_string(&lock_file).unwrap();
+    embedded.stop().await.unwrap();
+
+    // Not waited for, so it stays; of the server's user, or Postgres would not care.
+    let owner = fs::metadata(data.path().join("postgres")).unwrap();
+    let mut dead = Command::new("true");
+    if geteuid().is_root() {
+        dead.uid(owner.uid()).gid(owner.gid());
+    }
+    let mut dead = dead.spawn().unwrap();
+    let process = Pid::from_child(&dead);
+    eventually("the process ends", async || !is_running(process)).await;
+    let (_, rest) = text.split_once('\n').unwrap();
+    fs::write(&lock_file, format!("{}\n{rest}", dead.id())).unwrap();
+
+    let again = start(data.path()).await;
+    assert_eq!(remembered(&again).await, ["kept"]);
+    again.stop().await.unwrap();
+    dead.wait().unwrap();
 }
 
 #[tokio::test]
@@ -307,13 +334,21 @@ async fn an_owner_without_an_answer_is_reported_with_its_process() {
 async fn a_server_that_ends_at_once_is_reported_with_its_log() {
     let data = TempDir::new().unwrap();
     start(data.path()).await.stop().await.unwrap();
-    let settings = data.path().join("postgres/postgresql.conf");
-    let mut text = fs::read_to_string(&settings).unwrap();
-    text.push_str("no_such_setting = 1\n");
-    fs::write(&settings, text).unwrap();
+    break_settings(data.path());
     let text = refusal(data.path()).await.to_string();
     assert!(text.contains("no_such_setting"), "{text}");
     assert!(text.contains("postgres.log"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_started_again_is_told_to_whoever_waits() {
+    let data = TempDir::new().unwrap();
+    let mut embedded = start(data.path()).await;
+    break_settings(data.path());
+    kill(server_of(data.path()), Signal::KILL);
+    let text = embedded.wait().await.unwrap_err().to_string();
+    assert!(text.contains("no_such_setting"), "{text}");
+    embedded.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -458,6 +493,14 @@ async fn remembered(embedded: &Embedded) -> Vec<String> {
         .unwrap();
     connection.close().await.unwrap();
     lines
+}
+
+/// Makes the server's next start fail.
+fn break_settings(data: &Path) {
+    let settings = data.join("postgres/postgresql.conf");
+    let mut text = fs::read_to_string(&settings).unwrap();
+    text.push_str("no_such_setting = 1\n");
+    fs::write(&settings, text).unwrap();
 }
 
 /// Waits for a condition, and fails when it does not come true.

@@ -1,4 +1,6 @@
 //! tracedesk as its users meet it, on a real Postgres.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod cluster;
 mod embedded;

@@ -104,6 +104,7 @@ impl Cluster {
         let output = folder
             .command(&program)
             .args(initdb_arguments(binaries.major()))
+            .kill_on_drop(true)
             .output()
             .await
             .map_err(EmbeddedError::io("run", program))?;

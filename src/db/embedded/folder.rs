@@ -117,6 +117,30 @@ impl Folder {
     pub(super) fn running_server(&self) -> Option<u32> {
         let socket = self.socket_folder().join(format!(".s.PGSQL.{PORT}"));
         UnixStream::connect(socket).ok()?;
+        self.recorded_server()
+    }
+
+    /// Removes the lock files of a dead server that its parent never collected, as the first process of a container
+    /// often fails to: to Postgres it would look alive for ever. Should a process of that server still be alive, the
+    /// shared memory that it holds keeps a new server from starting, with or without these files.
+    pub(super) fn forget_zombie(&self) -> Result<(), EmbeddedError> {
+        if !self.recorded_server().is_some_and(is_zombie) {
+            return Ok(());
+        }
+        for name in ["postmaster.pid", &format!(".s.PGSQL.{PORT}.lock")] {
+            let file = self.path.join(name);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(EmbeddedError::io("remove", file)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The process that Postgres's own lock file names, dead or alive.
+    fn recorded_server(&self) -> Option<u32> {
         let file = fs::read_to_string(self.path.join("postmaster.pid")).ok()?;
         file.lines().next()?.trim().parse().ok()
     }
@@ -202,4 +226,13 @@ impl Folder {
     fn is_path_too_long(&self) -> bool {
         self.path.as_os_str().len() + format!("/.s.PGSQL.{PORT}").len() > SOCKET_PATH_BYTES
     }
+}
+
+/// Whether a process has ended and waits for its parent to collect it (state `Z` in `proc(5)`, `/proc/pid/stat`, after
+/// the name in parentheses). Only Linux tells.
+fn is_zombie(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with('Z')))
+        .unwrap_or(false)
 }

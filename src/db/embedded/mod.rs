@@ -139,7 +139,7 @@ impl Embedded {
     /// Shuts the server down if it is ours (fast; at once after 20 s), and gives up the share in it.
     ///
     /// # Errors
-    /// When the server does not stop, or was gone already as [`Embedded::wait`] would have said.
+    /// When the server does not stop, or was gone already for a reason that [`Embedded::wait`] has not told yet.
     pub async fn stop(mut self) -> Result<(), EmbeddedError> {
         self.stop.cancel();
         self.wait().await
@@ -176,23 +176,23 @@ async fn keep(
     is_owner: watch::Sender<bool>,
 ) -> Result<(), EmbeddedError> {
     loop {
-        let lock = match ownership {
-            Some(Ownership { lock, mut server }) => tokio::select! {
+        let lock = if let Some(Ownership { lock, mut server }) = ownership {
+            tokio::select! {
                 () = stop.cancelled() => {
                     let result = server.stop().await;
                     drop(lock);
                     return result;
                 }
                 status = server.ended() => {
-                    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                    error!(process.status = %status, "the database server died; starting it again");
+                    error!(?status, "the database server died; starting it again");
                     lock
                 }
-            },
-            None => tokio::select! {
+            }
+        } else {
+            tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 lock = succeed(&cluster) => lock?,
-            },
+            }
         };
         let server = tokio::select! {
             () = stop.cancelled() => return Ok(()),

@@ -89,6 +89,7 @@ impl Server {
     ) -> Result<Self, EmbeddedError> {
         let stale_until = Instant::now() + STALE_TIMEOUT;
         loop {
+            folder.forget_zombie()?;
             let logged_before = rotate(log)?;
             let mut server = Self::spawn(folder, binaries, options, log)?;
             match server.wait_ready(folder, log, logged_before).await {
