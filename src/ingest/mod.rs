@@ -1,5 +1,6 @@
 //! Arrival of spans: OTLP over HTTP, and files.
 
+pub mod jaeger;
 pub mod json;
 
 /// Spans one request may hold: a body of 64 MiB filled with small spans of 256 bytes.
