@@ -1,5 +1,6 @@
 //! Arrival of spans: OTLP over HTTP, and files.
 
+pub mod import;
 pub mod jaeger;
 pub mod json;
 
