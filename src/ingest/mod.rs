@@ -1,5 +1,7 @@
 //! Arrival of spans: OTLP over HTTP, and files.
 
+pub mod import;
+pub mod jaeger;
 pub mod json;
 pub mod otlp;
 pub mod split;

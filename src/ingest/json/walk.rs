@@ -77,6 +77,14 @@ pub enum JsonError {
         /// The format's name.
         format: &'static str,
     },
+    /// The processes that a Jaeger trace's spans name can't be read.
+    #[error("The processes at {at} can't be used: the object {reason}.")]
+    Processes {
+        /// Where they start.
+        at: Position,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A list is longer than we take.
     #[error("There are more than {max} {what} in one request; send them in several.")]
     TooMany {
