@@ -1,3 +1,4 @@
 //! The join of tickets and traces.
 
+pub mod notice;
 pub mod state;

@@ -254,7 +254,10 @@ where
                         Outcome::Deferred,
                     )
                 } else {
-                    let words = format!("given up after 5 days; the last answer was: {words}");
+                    let words = format!(
+                        "given up after {} days; the last answer was: {words}",
+                        backoff::GIVE_UP_AFTER.as_secs() / 86_400
+                    );
                     (
                         store::finish_failed(conn, mail, &words, now).await?,
                         Outcome::Failed,
