@@ -163,8 +163,7 @@ async fn wait_until_sent(pool: &PgPool, count: i64) {
 }
 
 fn run(worker: Worker, cancel: &CancellationToken) -> tokio::task::JoinHandle<anyhow::Result<()>> {
-    let cancel = cancel.clone();
-    tokio::spawn(async move { worker.run(Arc::new(Notify::new()), cancel).await })
+    tokio::spawn(Arc::new(worker).run(Arc::new(Notify::new()), cancel.clone()))
 }
 
 #[tokio::test]
