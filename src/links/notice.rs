@@ -214,7 +214,7 @@ fn outcome(notice: &Notice<'_>) -> String {
 fn headline(notice: &Notice<'_>) -> String {
     match (notice.failure, notice.link) {
         (Some(failure), _) => format!(
-            "{}: the step \"{}\" of the service {} failed.",
+            "{}, at the step \"{}\" of the service {}.",
             failure.class.label(),
             one_line(&failure.span_name, MAX_NAME_CHARS),
             one_line(&failure.service, MAX_NAME_CHARS)
