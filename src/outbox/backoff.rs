@@ -60,12 +60,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_wait_is_within_its_jitter_and_giving_up_is_for_good(attempt in 1u32..60, random in 0.0f64..1.0) {
-            match delay(attempt, random) {
-                Some(wait) => {
-                    let plan = planned(attempt).as_secs_f64();
-                    prop_assert!((wait.as_secs_f64() - plan).abs() <= plan * JITTER + 1e-6);
-                }
-                None => prop_assert_eq!(delay(attempt + 1, random), None),
+            if let Some(wait) = delay(attempt, random) {
+                let plan = planned(attempt).as_secs_f64();
+                prop_assert!((wait.as_secs_f64() - plan).abs() <= plan * JITTER + 1e-6);
+            } else {
+                prop_assert_eq!(delay(attempt + 1, random), None);
             }
         }
 

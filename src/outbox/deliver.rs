@@ -9,13 +9,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use lettre::Message;
 use lettre::message::Mailbox;
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff;
@@ -99,8 +99,8 @@ pub enum Outcome {
 
 impl<R, F> Delivery<R>
 where
-    R: Fn(Claimed) -> F,
-    F: Future<Output = Result<MailContent, RenderError>>,
+    R: Fn(Claimed) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<MailContent, RenderError>> + Send + 'static,
 {
     /// Sends one due mail, if there is one. Tests drain the outbox with it.
     ///
@@ -118,39 +118,54 @@ where
     ///
     /// # Errors
     /// When the pool was closed without a cancellation before it.
-    pub async fn run(&self, wake: Arc<Notify>, cancel: CancellationToken) -> anyhow::Result<()> {
-        let mut on_their_way = FuturesUnordered::new();
-        let work = async {
-            loop {
-                let free = MAX_CONCURRENT - on_their_way.len();
-                let trouble = match self.claim(free).await {
-                    Ok(mails) => {
-                        on_their_way.extend(mails.into_iter().map(|mail| self.deliver(mail)));
-                        let is_full = on_their_way.len() == MAX_CONCURRENT;
-                        tokio::select! {
-                            Some(done) = on_their_way.next() => trouble(done),
-                            () = wake.notified(), if !is_full => None,
-                            () = tokio::time::sleep(POLL_INTERVAL), if !is_full => None,
-                        }
-                    }
-                    Err(error) => Some(Trouble::Database(error)),
-                };
-                if let Some(trouble) = trouble {
-                    // Mails on their way must not stand still while we wait: their leases run.
-                    while on_their_way.next().await.is_some() {}
-                    self.wait_out(trouble).await?;
-                }
+    pub async fn run(
+        self: Arc<Self>,
+        wake: Arc<Notify>,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<()> {
+        // Tasks, not futures polled from here: one of those could be handed the pool's last connection and never be
+        // polled to give it back, while we wait for a connection ourselves.
+        let mut on_their_way = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                result = self.take_turn(&mut on_their_way, &wake) => result?,
             }
-        };
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            result = work => return result,
         }
-        let rest = async { while on_their_way.next().await.is_some() {} };
+        let rest = async { while on_their_way.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_GRACE, rest).await.is_err() {
             tracing::warn!(
                 "Stopped with mails on their way; they go out again when their leases end"
             );
+        }
+        Ok(())
+    }
+
+    /// Starts as many due mails as there is room for, then waits until there is something to do again.
+    async fn take_turn(
+        self: &Arc<Self>,
+        on_their_way: &mut JoinSet<Result<Outcome, sqlx::Error>>,
+        wake: &Notify,
+    ) -> anyhow::Result<()> {
+        let trouble = match self.claim(MAX_CONCURRENT - on_their_way.len()).await {
+            Ok(mails) => {
+                for mail in mails {
+                    let worker = Arc::clone(self);
+                    on_their_way.spawn(async move { worker.deliver(mail).await });
+                }
+                let is_full = on_their_way.len() == MAX_CONCURRENT;
+                tokio::select! {
+                    Some(done) = on_their_way.join_next() => trouble(done),
+                    () = wake.notified(), if !is_full => None,
+                    () = tokio::time::sleep(POLL_INTERVAL), if !is_full => None,
+                }
+            }
+            Err(error) => Some(Trouble::Database(error)),
+        };
+        if let Some(trouble) = trouble {
+            self.wait_out(trouble).await?;
+            // These ran into the same trouble.
+            while on_their_way.try_join_next().is_some() {}
         }
         Ok(())
     }
@@ -254,7 +269,10 @@ where
                         Outcome::Deferred,
                     )
                 } else {
-                    let words = format!("given up after 5 days; the last answer was: {words}");
+                    let words = format!(
+                        "given up after {} days; the last answer was: {words}",
+                        backoff::GIVE_UP_AFTER.as_secs() / 86_400
+                    );
                     (
                         store::finish_failed(conn, mail, &words, now).await?,
                         Outcome::Failed,
@@ -272,11 +290,15 @@ enum Trouble {
     Database(sqlx::Error),
 }
 
-fn trouble(result: Result<Outcome, sqlx::Error>) -> Option<Trouble> {
-    match result {
-        Ok(Outcome::Unreachable(reason)) => Some(Trouble::MailServer(reason)),
-        Ok(_) => None,
-        Err(error) => Some(Trouble::Database(error)),
+fn trouble(done: Result<Result<Outcome, sqlx::Error>, JoinError>) -> Option<Trouble> {
+    match done {
+        Ok(Ok(Outcome::Unreachable(reason))) => Some(Trouble::MailServer(reason)),
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(Trouble::Database(error)),
+        Err(error) => {
+            tracing::error!(%error, "The sending of a mail broke off; it goes out again when its lease ends");
+            None
+        }
     }
 }
 

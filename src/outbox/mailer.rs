@@ -277,3 +277,115 @@ fn folder_error(folder: &Path) -> impl FnOnce(io::Error) -> MailerError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::outbox::message::{MailContent, build};
+
+    /// A server that answers each line by a script, which is also told how many connections there were; no answer
+    /// leaves the client waiting.
+    async fn scripted(answer: fn(usize, &str) -> Option<&'static str>) -> Smtp {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            for connection in 1.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let mut line = "CONNECT\n".to_owned();
+                    loop {
+                        if let Some(words) = answer(connection, line.trim_end()) {
+                            let reply = format!("{words}\r\n");
+                            stream.write_all(reply.as_bytes()).await.unwrap();
+                        }
+                        line.clear();
+                        if stream.read_line(&mut line).await.unwrap() == 0 {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        let url = format!("smtp://127.0.0.1:{port}");
+        match Mailer::from_config(Some(&url), Path::new("/nowhere")).unwrap() {
+            Mailer::Smtp(smtp) => smtp,
+            Mailer::Files(_) => unreachable!("a URL was given"),
+        }
+    }
+
+    fn usual(line: &str) -> Option<&'static str> {
+        match line {
+            "CONNECT" => Some("220 hello"),
+            "DATA" => Some("354 go on"),
+            "." => Some("250 taken"),
+            _ if line.starts_with("EHLO") => Some("250 SMTPUTF8"),
+            _ if ["MAIL", "RCPT", "NOOP", "QUIT"].contains(&line.get(..4)?) => Some("250 fine"),
+            _ => None,
+        }
+    }
+
+    fn message() -> Message {
+        let content = MailContent {
+            subject: "Hello".to_owned(),
+            text: "Hello".to_owned(),
+            html: "<p>Hello</p>".to_owned(),
+        };
+        let from = "tracedesk@localhost".parse().unwrap();
+        let at = chrono::DateTime::UNIX_EPOCH;
+        build(&content, &from, "support@localhost", "<1@localhost>", at).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_dialogue_over_its_deadline_is_not_taken_up_again() {
+        let smtp = scripted(|connection, line| match (connection, line) {
+            (1, ".") => None,
+            _ => usual(line),
+        })
+        .await;
+        let (transport, message) = (smtp.transport(), message());
+        let bytes = message.formatted();
+        let sending = transport.send_raw(message.envelope(), &bytes);
+        let result = smtp.bounded(Duration::from_millis(300), sending).await;
+        assert!(matches!(result, Err(Fault::TooSlow(_))));
+        // lettre takes the connection back in a task of its own.
+        tokio::task::yield_now().await;
+
+        assert_eq!(smtp.send(&message).await, Ok("250 taken".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_a_password_refuses_no_mail() {
+        let smtp = scripted(|_, line| match line.get(..4) {
+            Some("MAIL") => Some("530 5.7.0 Authentication required"),
+            _ => usual(line),
+        })
+        .await;
+        let words = "530 5.7.0 Authentication required".to_owned();
+        assert_eq!(
+            smtp.send(&message()).await,
+            Err(SendError::Unreachable(words))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_greeting_that_turns_us_away_refuses_no_mail() {
+        let smtp = scripted(|_, _| Some("554 no service for you")).await;
+        let result = smtp.send(&message()).await;
+        assert!(matches!(result, Err(SendError::Unreachable(words)) if words.starts_with("554")));
+    }
+
+    #[tokio::test]
+    async fn a_mail_refused_after_its_data_is_refused() {
+        let smtp = scripted(|_, line| match line {
+            "." => Some("554 5.7.1 Spam"),
+            _ => usual(line),
+        })
+        .await;
+        let result = smtp.send(&message()).await;
+        assert_eq!(result, Err(SendError::Refused("554 5.7.1 Spam".to_owned())));
+    }
+}

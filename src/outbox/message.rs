@@ -142,3 +142,108 @@ fn is_direction_control(c: char) -> bool {
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn content(subject: &str) -> MailContent {
+        MailContent {
+            subject: subject.to_owned(),
+            text: "Grüße\n".to_owned(),
+            html: "<p>Grüße</p>".to_owned(),
+        }
+    }
+
+    fn built(subject: &str, from: &Mailbox, recipient: &str) -> Vec<u8> {
+        let at = "2026-11-25T10:30:00Z".parse().unwrap();
+        build(
+            &content(subject),
+            from,
+            recipient,
+            "<1@desk.example.com>",
+            at,
+        )
+        .unwrap()
+        .formatted()
+    }
+
+    fn sender() -> Mailbox {
+        "tracedesk@localhost".parse().unwrap()
+    }
+
+    #[test]
+    fn headers_are_ours_and_both_parts_are_there() {
+        let bytes = built("Hello", &sender(), "Support <support@example.com>");
+        let mail = MessageParser::default().parse(&bytes).unwrap();
+        assert_eq!(mail.message_id(), Some("1@desk.example.com"));
+        assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-11-25T10:30:00Z");
+        assert_eq!(
+            mail.header_raw("Auto-Submitted").unwrap().trim(),
+            "auto-generated"
+        );
+        assert_eq!(mail.body_text(0).unwrap().trim_end(), "Grüße");
+        assert_eq!(mail.body_html(0).unwrap().trim_end(), "<p>Grüße</p>");
+    }
+
+    #[test]
+    fn no_header_can_be_forged() {
+        let from = Mailbox::new(
+            Some("Desk\r\nBcc: a@example.com".to_owned()),
+            sender().email,
+        );
+        let bytes = built(
+            "Hi\r\nBcc: b@example.com\n\n<body>",
+            &from,
+            "support@example.com",
+        );
+        let mail = MessageParser::default().parse(&bytes).unwrap();
+        assert!(mail.bcc().is_none());
+        assert_eq!(mail.subject(), Some("Hi Bcc: b@example.com <body>"));
+    }
+
+    #[test]
+    fn a_recipient_that_is_none_is_told_apart() {
+        let at = DateTime::UNIX_EPOCH;
+        let result = build(&content("Hi"), &sender(), "nobody", "<1@localhost>", at);
+        assert!(matches!(result, Err(BuildError::Recipient(_))));
+    }
+
+    #[test]
+    fn lines_are_cut_on_character_boundaries() {
+        assert_eq!(one_line(" a\tb\r\n\u{2028}c\u{202e} ", 10), "a b c");
+        assert_eq!(one_line("ääää", 3), "ää…");
+        assert_eq!(clean_lines("a\r\nb\rc\0\u{202e}"), "a\nb\nc");
+    }
+
+    #[test]
+    fn message_ids_differ_and_hold_a_clean_domain() {
+        let id = new_message_id("desk.example.com>\r\n");
+        assert!(id.starts_with('<') && id.ends_with("@desk.example.com>"));
+        assert_ne!(id, new_message_id("desk.example.com"));
+        assert!(new_message_id("").ends_with("@localhost>"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_subject_and_name_make_a_valid_mail(subject in ".*|[\r\na-z]*|a{900,1100}", name in "(?s:.*)") {
+            let from = Mailbox::new(Some(name), sender().email);
+            let bytes = built(&subject, &from, "support@example.com");
+            prop_assert!(bytes.split(|b| *b == b'\n').all(|line| line.len() <= 998));
+            let mail = MessageParser::default().parse(&bytes).unwrap();
+            prop_assert_eq!(mail.from().unwrap().first().unwrap().address(), Some("tracedesk@localhost"));
+            prop_assert_eq!(mail.to().unwrap().iter().count(), 1);
+            prop_assert!(mail.body_html(0).is_some());
+        }
+
+        #[test]
+        fn one_line_is_one_line(text in "(?s:.*)", max in 1usize..50) {
+            let line = one_line(&text, max);
+            prop_assert!(line.chars().count() <= max);
+            prop_assert!(!line.chars().any(is_break));
+        }
+    }
+}
