@@ -95,7 +95,10 @@ impl BaseUrl {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not an address such as https://support.example.com");
         let url = Url::parse(text).map_err(|_unreadable| wrong())?;
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || url.query().is_some() {
+        if !matches!(url.scheme(), "http" | "https")
+            || url.host().is_none()
+            || url.query().is_some()
+        {
             return Err(wrong());
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
@@ -116,7 +119,10 @@ impl BaseUrl {
     /// Scheme, host and port as browsers write them in `Origin`.
     #[must_use]
     pub fn origin(&self) -> String {
-        Url::parse(&self.0).map_or_else(|_never| String::new(), |url| url.origin().ascii_serialization())
+        Url::parse(&self.0).map_or_else(
+            |_never| String::new(),
+            |url| url.origin().ascii_serialization(),
+        )
     }
 }
 
@@ -141,8 +147,15 @@ impl Config {
         let path = PathBuf::from(named.as_deref().unwrap_or(DEFAULT_FILE));
         let file = match std::fs::read_to_string(&path) {
             Ok(text) => parse_file(&path, &text)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => HashMap::new(),
-            Err(error) => return Err(ConfigError(vec![format!("{} can't be read: {error}", path.display())])),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+                HashMap::new()
+            }
+            Err(error) => {
+                return Err(ConfigError(vec![format!(
+                    "{} can't be read: {error}",
+                    path.display()
+                )]));
+            }
         };
         Self::from_values(|name| std::env::var(name).ok().or_else(|| file.get(name).cloned()))
     }
@@ -152,29 +165,54 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every bad value.
     pub fn from_values(value: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut values = Values { value, errors: Vec::new() };
+        let mut values = Values {
+            value,
+            errors: Vec::new(),
+        };
         let listen = values.parse("TRACEDESK_LISTEN", "127.0.0.1:8080", |text| {
-            text.parse::<SocketAddr>().map_err(|_not_one| format!("{text:?} is not an address such as 127.0.0.1:8080"))
+            text.parse::<SocketAddr>()
+                .map_err(|_not_one| format!("{text:?} is not an address such as 127.0.0.1:8080"))
         });
-        let default_base = format!("http://{}", listen.map_or_else(String::new, |listen| listen.to_string()));
+        let default_base = format!(
+            "http://{}",
+            listen.map_or_else(String::new, |listen| listen.to_string())
+        );
         let base_url = values.parse("TRACEDESK_BASE_URL", &default_base, BaseUrl::parse);
         let mail_from = values.parse("TRACEDESK_MAIL_FROM", "tracedesk@localhost", mailbox);
         let notify = values.parse("TRACEDESK_NOTIFY", "support@localhost", mailboxes);
-        let retention_days =
-            values.parse("TRACEDESK_RETENTION_DAYS", "14", |text| number(text, 1, MAX_RETENTION_DAYS));
-        let grace = values.parse("TRACEDESK_LINK_GRACE_SECS", "10", |text| number(text, 0, MAX_GRACE_SECS));
+        let retention_days = values.parse("TRACEDESK_RETENTION_DAYS", "14", |text| {
+            number(text, 1, MAX_RETENTION_DAYS)
+        });
+        let grace = values.parse("TRACEDESK_LINK_GRACE_SECS", "10", |text| {
+            number(text, 0, MAX_GRACE_SECS)
+        });
         let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", |text| match text {
             "text" => Ok(false),
             "json" => Ok(true),
             _ => Err(format!("{text:?} is neither text nor json")),
         });
         let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
-        let database_direct_url = values.secret_url("DATABASE_DIRECT_URL", &["postgres", "postgresql"]);
+        let database_direct_url =
+            values.secret_url("DATABASE_DIRECT_URL", &["postgres", "postgresql"]);
         let smtp_url = values.secret_url("SMTP_URL", &["smtp", "smtps"]);
-        let data_dir = PathBuf::from(values.get("TRACEDESK_DATA_DIR").unwrap_or_else(|| "./data".to_owned()));
+        let data_dir = PathBuf::from(
+            values
+                .get("TRACEDESK_DATA_DIR")
+                .unwrap_or_else(|| "./data".to_owned()),
+        );
         let pg_bin = values.get("TRACEDESK_PG_BIN").map(PathBuf::from);
-        let log = values.get("TRACEDESK_LOG").unwrap_or_else(|| "info".to_owned());
-        match (listen, base_url, mail_from, notify, retention_days, grace, log_json) {
+        let log = values
+            .get("TRACEDESK_LOG")
+            .unwrap_or_else(|| "info".to_owned());
+        match (
+            listen,
+            base_url,
+            mail_from,
+            notify,
+            retention_days,
+            grace,
+            log_json,
+        ) {
             (
                 Some(listen),
                 Some(base_url),
@@ -210,12 +248,21 @@ struct Values<F> {
 
 impl<F: Fn(&str) -> Option<String>> Values<F> {
     fn get(&self, name: &str) -> Option<String> {
-        (self.value)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        (self.value)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     }
 
-    fn parse<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn parse<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let value = self.get(name).unwrap_or_else(|| default.to_owned());
-        parse(&value).map_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
+        parse(&value)
+            .map_err(|error| self.errors.push(format!("{name}: {error}")))
+            .ok()
     }
 
     /// The error never shows the value: it may hold a password.
@@ -223,33 +270,48 @@ impl<F: Fn(&str) -> Option<String>> Values<F> {
         let value = self.get(name)?;
         let is_good = Url::parse(&value).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !is_good {
-            self.errors.push(format!("{name}: not a URL that starts with {}://", schemes.join(":// or ")));
+            self.errors.push(format!(
+                "{name}: not a URL that starts with {}://",
+                schemes.join(":// or ")
+            ));
         }
         Some(SecretString::from(value))
     }
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {
-    text.parse().map_err(|error| format!("{text:?} is not a mail address: {error}"))
+    text.parse()
+        .map_err(|error| format!("{text:?} is not a mail address: {error}"))
 }
 
 fn mailboxes(text: &str) -> Result<Vec<Mailbox>, String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(mailbox).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(mailbox)
+        .collect()
 }
 
 fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
-    let value = text.parse().ok().filter(|value| (least..=most).contains(value));
+    let value = text
+        .parse()
+        .ok()
+        .filter(|value| (least..=most).contains(value));
     value.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
 }
 
 fn parse_file(path: &Path, text: &str) -> Result<HashMap<String, String>, ConfigError> {
-    let table: toml::Table =
-        text.parse().map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
     let (mut values, mut errors) = (HashMap::new(), Vec::new());
     for (key, value) in table {
         let name = key.to_ascii_uppercase();
         if !SETTINGS.iter().any(|setting| setting.name == name) {
-            errors.push(format!("{}: {key} is not a setting of tracedesk", path.display()));
+            errors.push(format!(
+                "{}: {key} is not a setting of tracedesk",
+                path.display()
+            ));
         }
         let value = match value {
             toml::Value::String(text) => text,
@@ -257,13 +319,22 @@ fn parse_file(path: &Path, text: &str) -> Result<HashMap<String, String>, Config
         };
         values.insert(name, value);
     }
-    if errors.is_empty() { Ok(values) } else { Err(ConfigError(errors)) }
+    if errors.is_empty() {
+        Ok(values)
+    } else {
+        Err(ConfigError(errors))
+    }
 }
 
 /// The table of settings for `tracedesk serve --help`.
 #[must_use]
 pub fn help() -> String {
-    let rows = SETTINGS.iter().map(|s| format!("  {:<26} {}\n{:29}default: {}", s.name, s.meaning, "", s.default));
+    let rows = SETTINGS.iter().map(|s| {
+        format!(
+            "  {:<26} {}\n{:29}default: {}",
+            s.name, s.meaning, "", s.default
+        )
+    });
     format!(
         "Settings (environment variables, or the same keys in tracedesk.toml; the environment wins):\n{}",
         rows.collect::<Vec<_>>().join("\n")
@@ -275,7 +346,10 @@ mod tests {
     use super::*;
 
     fn load(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let values: HashMap<_, _> = values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let values: HashMap<_, _> = values
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Config::from_values(|name| values.get(name).cloned())
     }
 
@@ -297,7 +371,12 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        for name in ["TRACEDESK_LISTEN", "TRACEDESK_NOTIFY", "TRACEDESK_RETENTION_DAYS", "SMTP_URL"] {
+        for name in [
+            "TRACEDESK_LISTEN",
+            "TRACEDESK_NOTIFY",
+            "TRACEDESK_RETENTION_DAYS",
+            "SMTP_URL",
+        ] {
             assert!(error.contains(name), "{name} in {error}");
         }
         assert!(!error.contains("secret"), "{error}");
@@ -311,8 +390,14 @@ mod tests {
 
     #[test]
     fn the_base_url_has_no_trailing_slash_and_must_be_http() {
-        assert_eq!(BaseUrl::parse("https://a.example/td/").unwrap().join("/x"), "https://a.example/td/x");
-        assert_eq!(BaseUrl::parse("https://a.example/td/").unwrap().origin(), "https://a.example");
+        assert_eq!(
+            BaseUrl::parse("https://a.example/td/").unwrap().join("/x"),
+            "https://a.example/td/x"
+        );
+        assert_eq!(
+            BaseUrl::parse("https://a.example/td/").unwrap().origin(),
+            "https://a.example"
+        );
         assert!(BaseUrl::parse("ftp://a.example").is_err());
         assert!(BaseUrl::parse("support.example.com").is_err());
     }

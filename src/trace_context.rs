@@ -21,7 +21,10 @@ impl TraceContext {
     /// Fresh random IDs.
     #[must_use]
     pub fn start() -> Self {
-        Self { trace_id: new_trace_id(), span_id: new_span_id() }
+        Self {
+            trace_id: new_trace_id(),
+            span_id: new_span_id(),
+        }
     }
 }
 

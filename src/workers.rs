@@ -1,1 +1,148 @@
-//! Background tasks.
+//! The background tasks: starts them, and stops the process when one of them dies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::access;
+use crate::ingest::writer::Writers;
+use crate::intake::open::IDEMPOTENCY_HOURS;
+use crate::links::render::render;
+use crate::outbox::deliver::Delivery;
+use crate::outbox::mailer::Mailer;
+use crate::state::AppState;
+use crate::traces::store as traces;
+
+/// How often links are swept.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often partitions are made and dropped, and old rows forgotten.
+const MAINTAIN_EVERY: Duration = Duration::from_hours(1);
+
+/// The running tasks.
+pub struct Workers {
+    tasks: JoinSet<anyhow::Result<&'static str>>,
+    cancel: CancellationToken,
+    /// Writers stop last: what was accepted before is still stored.
+    cancel_writers: CancellationToken,
+}
+
+impl Workers {
+    /// Starts all tasks.
+    #[must_use]
+    pub fn start(state: &AppState, writers: Writers, mailer: Mailer) -> Self {
+        let mut workers = Self {
+            tasks: JoinSet::new(),
+            cancel: CancellationToken::new(),
+            cancel_writers: CancellationToken::new(),
+        };
+        workers.start_writers(state, writers);
+        workers.start_delivery(state, mailer);
+        workers.start_repeated(state, "link sweep", SWEEP_EVERY, sweep);
+        workers.start_repeated(state, "maintenance", MAINTAIN_EVERY, maintain);
+        workers
+    }
+
+    fn start_writers(&mut self, state: &AppState, writers: Writers) {
+        let (state, cancel) = (state.clone(), self.cancel_writers.clone());
+        self.tasks.spawn(async move {
+            writers
+                .run(state.pool, state.clock, state.resolver, cancel)
+                .await;
+            Ok("span writers")
+        });
+    }
+
+    fn start_delivery(&mut self, state: &AppState, mailer: Mailer) {
+        let (state, cancel) = (state.clone(), self.cancel.clone());
+        self.tasks.spawn(async move {
+            let (pool, base_url) = (state.pool.clone(), state.config.base_url.clone());
+            let delivery = Delivery {
+                pool: state.pool.clone(),
+                mailer,
+                from: state.config.mail_from.clone(),
+                clock: state.clock.clone(),
+                render: move |mail| render(pool.clone(), base_url.clone(), mail),
+            };
+            Arc::new(delivery).run(state.outbox_wake, cancel).await?;
+            Ok("mail delivery")
+        });
+    }
+
+    fn start_repeated<F>(
+        &mut self,
+        state: &AppState,
+        name: &'static str,
+        every: Duration,
+        work: impl Fn(AppState) -> F + Send + 'static,
+    ) where
+        F: Future<Output = anyhow::Result<()>> + Send,
+    {
+        let (state, cancel) = (state.clone(), self.cancel.clone());
+        self.tasks.spawn(async move {
+            loop {
+                // A failure passes (the database restarts, say); the next turn does the work.
+                if let Err(error) = work(state.clone()).await {
+                    tracing::error!(error = %format!("{error:#}"), task = name, "A background task failed");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = cancel.cancelled() => return Ok(name),
+                }
+            }
+        });
+    }
+
+    /// Returns when a task ends that should not.
+    ///
+    /// # Errors
+    /// Which one, and why.
+    pub async fn watch(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(Ok(Ok(name))) => bail!("the background task \"{name}\" ended"),
+            Some(Ok(Err(error))) => Err(error).context("a background task failed"),
+            Some(Err(error)) => Err(error).context("a background task died"),
+            None => bail!("there are no background tasks"),
+        }
+    }
+
+    /// Stops all tasks, the writers after everything that waits is stored.
+    pub async fn stop(mut self) {
+        self.cancel.cancel();
+        self.cancel_writers.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::error!(error = %format!("{error:#}"), "A background task failed while stopping");
+            }
+        }
+    }
+}
+
+async fn sweep(state: AppState) -> anyhow::Result<()> {
+    state.resolver.sweep().await.context("sweeping links")
+}
+
+async fn maintain(state: AppState) -> anyhow::Result<()> {
+    let now = state.clock.now();
+    let mut conn = state.pool.acquire().await?;
+    traces::ensure_partitions(&mut conn, now.date_naive())
+        .await
+        .context("making partitions")?;
+    let oldest = traces::oldest_kept_day(now, state.config.retention_days);
+    let dropped = traces::drop_partitions_before(&mut conn, oldest)
+        .await
+        .context("dropping old partitions")?;
+    if dropped > 0 {
+        tracing::info!(partitions = dropped, "Dropped traces past retention");
+    }
+    access::store::delete_expired_sessions(&mut conn, now)
+        .await
+        .context("forgetting old sessions")?;
+    let forgotten = now - chrono::Duration::hours(IDEMPOTENCY_HOURS);
+    access::store::delete_old_answers(&mut conn, forgotten)
+        .await
+        .context("forgetting old answers")?;
+    Ok(())
+}

@@ -32,16 +32,15 @@ pub enum Scope {
     Admin,
 }
 
-impl sqlx::postgres::PgHasArrayType for Scope {
-    fn array_type_info() -> sqlx::postgres::PgTypeInfo {
-        sqlx::postgres::PgTypeInfo::with_name("_api_scope")
-    }
-}
-
 impl Scope {
     /// All scopes, in the order of the documentation.
-    pub const ALL: [Self; 5] =
-        [Self::TicketsWrite, Self::TicketsRead, Self::TracesWrite, Self::TracesRead, Self::Admin];
+    pub const ALL: [Self; 5] = [
+        Self::TicketsWrite,
+        Self::TicketsRead,
+        Self::TracesWrite,
+        Self::TracesRead,
+        Self::Admin,
+    ];
 
     /// The name on the command line and in Postgres.
     #[must_use]
@@ -60,9 +59,15 @@ impl std::str::FromStr for Scope {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text.trim()).ok_or_else(|| {
-            format!("{text:?} is not a scope; scopes are {}", Self::ALL.map(Self::as_str).join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text.trim())
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is not a scope; scopes are {}",
+                    Self::ALL.map(Self::as_str).join(", ")
+                )
+            })
     }
 }
 
@@ -76,7 +81,9 @@ impl ApiKey {
     /// A fresh random key.
     #[must_use]
     pub fn generate() -> Self {
-        Self { secret: random_bytes() }
+        Self {
+            secret: random_bytes(),
+        }
     }
 
     /// Reads a key. `None` when it can't be one: wrong prefix, length, letters or checksum.
@@ -119,7 +126,10 @@ mod tests {
         for at in 0..text.len() {
             let mut typo = text.clone().into_bytes();
             typo[at] = if typo[at] == b'A' { b'B' } else { b'A' };
-            assert!(ApiKey::parse(std::str::from_utf8(&typo).unwrap()).is_none(), "typo at {at}");
+            assert!(
+                ApiKey::parse(std::str::from_utf8(&typo).unwrap()).is_none(),
+                "typo at {at}"
+            );
         }
         assert!(ApiKey::parse(&text[..50]).is_none());
         assert!(ApiKey::parse("").is_none());
@@ -130,6 +140,11 @@ mod tests {
         for scope in Scope::ALL {
             assert_eq!(scope.as_str().parse(), Ok(scope));
         }
-        assert!("tickets".parse::<Scope>().unwrap_err().contains("tickets:write"));
+        assert!(
+            "tickets"
+                .parse::<Scope>()
+                .unwrap_err()
+                .contains("tickets:write")
+        );
     }
 }

@@ -62,7 +62,8 @@ impl ApiCaller {
         let mut conn = state.pool.acquire().await?;
         // The hash is the index's key: its comparison tells nothing to who can't choose the hash.
         let found = store::find_key(&mut conn, key.hash()).await?;
-        let key = found.ok_or_else(|| unauthorized("This API key is not known, or was revoked."))?;
+        let key =
+            found.ok_or_else(|| unauthorized("This API key is not known, or was revoked."))?;
         store::note_key_used(&mut conn, &key, state.clock.now()).await?;
         Ok(Self { key })
     }
@@ -79,10 +80,13 @@ impl FromRequest for ApiCaller {
 
 fn bearer(request: &HttpRequest) -> Result<ApiKey, Problem> {
     let header = request.headers().get(header::AUTHORIZATION);
-    let value = header.ok_or_else(|| unauthorized("An API key is needed: send Authorization: Bearer <key>."))?;
+    let value = header
+        .ok_or_else(|| unauthorized("An API key is needed: send Authorization: Bearer <key>."))?;
     let text = value.to_str().unwrap_or_default();
     let (scheme, key) = text.split_once(' ').unwrap_or((text, ""));
-    let key = Some(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer")).and_then(ApiKey::parse);
+    let key = Some(key.trim())
+        .filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(ApiKey::parse);
     key.ok_or_else(|| {
         unauthorized("The API key is malformed: it is `td_` and 48 characters. Check that it was copied whole.")
     })
@@ -94,7 +98,9 @@ fn unauthorized(detail: &str) -> Problem {
 }
 
 fn state_of(request: &HttpRequest) -> Result<AppState, Problem> {
-    let state = request.app_data::<web::Data<AppState>>().map(|data| AppState::clone(data));
+    let state = request
+        .app_data::<web::Data<AppState>>()
+        .map(|data| AppState::clone(data));
     state.ok_or_else(|| Problem::internal("the server was built without its state"))
 }
 
@@ -160,19 +166,33 @@ impl Staff {
     /// Who they are, for the page's frame.
     #[must_use]
     pub fn viewer(&self) -> Viewer {
-        Viewer { email: self.session.email.clone(), csrf_token: self.session.csrf_token.clone() }
+        Viewer {
+            email: self.session.email.clone(),
+            csrf_token: self.session.csrf_token.clone(),
+        }
     }
 
     async fn extract(request: HttpRequest) -> Result<Self, StaffError> {
         let state = state_of(&request)?;
         let sign_in = || {
             // Only a page can be come back to.
-            let page = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-            StaffError::SignIn(if request.method().is_safe() { page } else { "/desk".to_owned() })
+            let page = request
+                .uri()
+                .path_and_query()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            StaffError::SignIn(if request.method().is_safe() {
+                page
+            } else {
+                "/desk".to_owned()
+            })
         };
-        let cookie = request.cookie(session::cookie_name(&state.config.base_url)).ok_or_else(sign_in)?;
+        let cookie = request
+            .cookie(session::cookie_name(&state.config.base_url))
+            .ok_or_else(sign_in)?;
         let mut conn = state.pool.acquire().await?;
-        let found = store::find_session(&mut conn, token::hash(cookie.value()), state.clock.now()).await?;
+        let found =
+            store::find_session(&mut conn, token::hash(cookie.value()), state.clock.now()).await?;
         found.map(|session| Self { session }).ok_or_else(sign_in)
     }
 }
@@ -200,17 +220,27 @@ impl<T: DeserializeOwned + 'static> FromRequest for StaffForm<T> {
     type Future = Extracting<Self, StaffError>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), web::Payload::extract(&request.clone(), payload));
+        let (request, payload) = (
+            request.clone(),
+            web::Payload::from_request(request, payload),
+        );
         Box::pin(async move {
             let staff = Staff::extract(request).await?;
             let body = read_form(payload).await?;
             let pairs: Vec<(String, String)> = parse_form(&body)?;
-            let token = pairs.iter().find(|(name, _)| name == "csrf_token").map_or("", |(_, value)| value);
+            let token = pairs
+                .iter()
+                .find(|(name, _)| name == "csrf_token")
+                .map_or("", |(_, value)| value);
             if !bool::from(token.as_bytes().ct_eq(staff.session.csrf_token.as_bytes())) {
-                let detail = "The form did not come from this session. Reload the page and send it again.";
+                let detail =
+                    "The form did not come from this session. Reload the page and send it again.";
                 return Err(Problem::new(StatusCode::FORBIDDEN, detail).into());
             }
-            Ok(Self { staff, fields: parse_form(&body)? })
+            Ok(Self {
+                staff,
+                fields: parse_form(&body)?,
+            })
         })
     }
 }
@@ -222,12 +252,19 @@ impl<T: DeserializeOwned + 'static> FromRequest for StaffForm<T> {
 pub async fn read_form(
     payload: impl Future<Output = Result<web::Payload, actix_web::Error>>,
 ) -> Result<Vec<u8>, Problem> {
-    let broken = || Problem::new(StatusCode::BAD_REQUEST, "The form did not arrive whole. Send it again.");
+    let broken = || {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "The form did not arrive whole. Send it again.",
+        )
+    };
     let payload = payload.await.map_err(|_unreadable| broken())?;
-    body::read(payload, MAX_FORM_BYTES, |_| true).await.map_err(|error| match error {
-        body::BodyError::TooLarge => Problem::too_large(MAX_FORM_BYTES),
-        _ => broken(),
-    })
+    body::read(payload, MAX_FORM_BYTES, |_| true)
+        .await
+        .map_err(|error| match error {
+            body::BodyError::TooLarge => Problem::too_large(MAX_FORM_BYTES),
+            _ => broken(),
+        })
 }
 
 /// Reads the fields of an urlencoded body.
@@ -235,6 +272,10 @@ pub async fn read_form(
 /// # Errors
 /// 400 naming what is missing.
 pub fn parse_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_urlencoded::from_bytes(body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("The form could not be read: {error}.")))
+    serde_urlencoded::from_bytes(body).map_err(|error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("The form could not be read: {error}."),
+        )
+    })
 }

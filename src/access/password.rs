@@ -22,7 +22,9 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Zm9v
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// Too short or too long.
-    #[error("a password has at least {MIN_PASSWORD_CHARS} characters and at most {MAX_PASSWORD_BYTES} bytes")]
+    #[error(
+        "a password has at least {MIN_PASSWORD_CHARS} characters and at most {MAX_PASSWORD_BYTES} bytes"
+    )]
     Length,
     /// The hasher failed.
     #[error("the password could not be hashed: {0}")]
@@ -45,7 +47,8 @@ pub fn hash(password: &SecretString) -> Result<String, PasswordError> {
         return Err(PasswordError::Length);
     }
     let hash = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(|error| PasswordError::Hash(error.to_string()))
+    hash.map(|hash| hash.to_string())
+        .map_err(|error| PasswordError::Hash(error.to_string()))
 }
 
 /// Whether this is the password. `None` for an address that nobody has: it takes the same time and is never true.
@@ -53,12 +56,17 @@ pub async fn verify(password: SecretString, hash: Option<String>) -> bool {
     if password.expose_secret().len() > MAX_PASSWORD_BYTES {
         return false;
     }
-    let Ok(_turn) = AT_A_TIME.acquire().await else { return false };
+    let Ok(_turn) = AT_A_TIME.acquire().await else {
+        return false;
+    };
     let checked = tokio::task::spawn_blocking(move || {
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-        let matches = PasswordHash::new(&hash)
-            .is_ok_and(|hash| Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok());
+        let matches = PasswordHash::new(&hash).is_ok_and(|hash| {
+            Argon2::default()
+                .verify_password(password.expose_secret().as_bytes(), &hash)
+                .is_ok()
+        });
         matches && is_somebody
     });
     checked.await.unwrap_or(false)
@@ -72,7 +80,10 @@ mod tests {
     async fn the_right_password_is_known_and_no_other() {
         let password = generate();
         let stored = hash(&password).unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{stored}"
+        );
         assert!(verify(password.clone(), Some(stored.clone())).await);
         assert!(!verify(SecretString::from("another password"), Some(stored)).await);
         assert!(!verify(password, None).await);

@@ -44,7 +44,11 @@ pub fn lifetime() -> Duration {
 /// The cookie's name under this address.
 #[must_use]
 pub fn cookie_name(base_url: &BaseUrl) -> &'static str {
-    if base_url.is_https() { SECURE_NAME } else { PLAIN_NAME }
+    if base_url.is_https() {
+        SECURE_NAME
+    } else {
+        PLAIN_NAME
+    }
 }
 
 /// The cookie that carries a session's token.

@@ -90,10 +90,18 @@ pub async fn list_keys(conn: &mut PgConnection) -> Result<Vec<KeyListing>, sqlx:
 ///
 /// # Errors
 /// The database's.
-pub async fn revoke_key(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
-    let done = query!("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", id, now)
-        .execute(conn)
-        .await?;
+pub async fn revoke_key(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = query!(
+        "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
+        id,
+        now
+    )
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -101,7 +109,10 @@ pub async fn revoke_key(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -
 ///
 /// # Errors
 /// The database's.
-pub async fn find_key(conn: &mut PgConnection, hash: [u8; 32]) -> Result<Option<KeyRow>, sqlx::Error> {
+pub async fn find_key(
+    conn: &mut PgConnection,
+    hash: [u8; 32],
+) -> Result<Option<KeyRow>, sqlx::Error> {
     query_as!(
         KeyRow,
         r#"SELECT id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at
@@ -116,11 +127,25 @@ pub async fn find_key(conn: &mut PgConnection, hash: [u8; 32]) -> Result<Option<
 ///
 /// # Errors
 /// The database's.
-pub async fn note_key_used(conn: &mut PgConnection, key: &KeyRow, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    if key.last_used_at.is_some_and(|last| now - last < LAST_USED_EVERY) {
+pub async fn note_key_used(
+    conn: &mut PgConnection,
+    key: &KeyRow,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    if key
+        .last_used_at
+        .is_some_and(|last| now - last < LAST_USED_EVERY)
+    {
         return Ok(());
     }
-    query!("UPDATE api_keys SET last_used_at = $2 WHERE id = $1", key.id, now).execute(conn).await.map(drop)
+    query!(
+        "UPDATE api_keys SET last_used_at = $2 WHERE id = $1",
+        key.id,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// A member of staff, to check a password against.
@@ -166,17 +191,26 @@ pub async fn upsert_staff(
 /// # Errors
 /// The database's.
 pub async fn has_staff(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM staff) AS "exists!""#).fetch_one(conn).await
+    query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM staff) AS "exists!""#)
+        .fetch_one(conn)
+        .await
 }
 
 /// The member of staff with this address, in any case.
 ///
 /// # Errors
 /// The database's.
-pub async fn find_staff(conn: &mut PgConnection, email: &str) -> Result<Option<StaffRow>, sqlx::Error> {
-    query_as!(StaffRow, "SELECT id, password_hash FROM staff WHERE lower(email) = lower($1)", email)
-        .fetch_optional(conn)
-        .await
+pub async fn find_staff(
+    conn: &mut PgConnection,
+    email: &str,
+) -> Result<Option<StaffRow>, sqlx::Error> {
+    query_as!(
+        StaffRow,
+        "SELECT id, password_hash FROM staff WHERE lower(email) = lower($1)",
+        email
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// A session and who has it.
@@ -242,15 +276,43 @@ pub async fn find_session(
 ///
 /// # Errors
 /// The database's.
-pub async fn delete_session(conn: &mut PgConnection, token_hash: [u8; 32]) -> Result<(), sqlx::Error> {
-    query!("DELETE FROM sessions WHERE token_hash = $1", &token_hash[..]).execute(conn).await.map(drop)
+pub async fn delete_session(
+    conn: &mut PgConnection,
+    token_hash: [u8; 32],
+) -> Result<(), sqlx::Error> {
+    query!(
+        "DELETE FROM sessions WHERE token_hash = $1",
+        &token_hash[..]
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Forgets sessions that are over.
 ///
 /// # Errors
 /// The database's.
-pub async fn delete_expired_sessions(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let done = query!("DELETE FROM sessions WHERE expires_at <= $1", now).execute(conn).await?;
+pub async fn delete_expired_sessions(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let done = query!("DELETE FROM sessions WHERE expires_at <= $1", now)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Forgets first answers to requests with an `Idempotency-Key` given before `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_old_answers(
+    conn: &mut PgConnection,
+    limit: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let done = query!("DELETE FROM idempotency_keys WHERE created_at < $1", limit)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected())
 }

@@ -20,8 +20,12 @@ pub struct Throttle {
 impl Default for Throttle {
     fn default() -> Self {
         let pace = std::time::Duration::from_secs(SECONDS_A_TRY);
-        let quota = Quota::with_period(pace).unwrap_or(Quota::per_minute(TRIES)).allow_burst(TRIES);
-        Self { buckets: RateLimiter::keyed(quota) }
+        let quota = Quota::with_period(pace)
+            .unwrap_or(Quota::per_minute(TRIES))
+            .allow_burst(TRIES);
+        Self {
+            buckets: RateLimiter::keyed(quota),
+        }
     }
 }
 
@@ -36,7 +40,9 @@ impl Throttle {
         }
         for key in keys {
             self.buckets.check_key(&key).map_err(|wait| {
-                wait.wait_time_from(DefaultClock::default().now()).as_secs().saturating_add(1)
+                wait.wait_time_from(DefaultClock::default().now())
+                    .as_secs()
+                    .saturating_add(1)
             })?;
         }
         Ok(())
@@ -51,10 +57,16 @@ mod tests {
     fn the_eleventh_try_waits_whoever_is_tried() {
         let throttle = Throttle::default();
         for n in 0..10 {
-            throttle.check(["ip 192.0.2.1".to_owned(), format!("account {n}")]).unwrap();
+            throttle
+                .check(["ip 192.0.2.1".to_owned(), format!("account {n}")])
+                .unwrap();
         }
-        let wait = throttle.check(["ip 192.0.2.1".to_owned(), "account x".to_owned()]).unwrap_err();
+        let wait = throttle
+            .check(["ip 192.0.2.1".to_owned(), "account x".to_owned()])
+            .unwrap_err();
         assert!((1..=SECONDS_A_TRY + 1).contains(&wait), "{wait}");
-        throttle.check(["ip 192.0.2.2".to_owned(), "account x".to_owned()]).unwrap();
+        throttle
+            .check(["ip 192.0.2.2".to_owned(), "account x".to_owned()])
+            .unwrap();
     }
 }

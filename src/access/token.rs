@@ -20,7 +20,10 @@ impl Token {
     #[must_use]
     pub fn generate() -> Self {
         let text = URL_SAFE_NO_PAD.encode(random_bytes::<32>());
-        Self { hash: hash(&text), text }
+        Self {
+            hash: hash(&text),
+            text,
+        }
     }
 }
 

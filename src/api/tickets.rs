@@ -58,7 +58,11 @@ struct Page<'a> {
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn list(caller: ApiCaller, query: web::Query<ListQuery>, state: web::Data<AppState>) -> ApiResult {
+pub async fn list(
+    caller: ApiCaller,
+    query: web::Query<ListQuery>,
+    state: web::Data<AppState>,
+) -> ApiResult {
     caller.require(Scope::TicketsRead)?;
     let (status, before, limit) = query.parse()?;
     let mut conn = state.pool.acquire().await?;
@@ -66,9 +70,16 @@ pub async fn list(caller: ApiCaller, query: web::Query<ListQuery>, state: web::D
     let page_size = usize::try_from(limit).unwrap_or(usize::MAX);
     let shown = rows.get(..page_size).unwrap_or(&rows);
     let next_cursor = (rows.len() > shown.len())
-        .then(|| shown.last().map(|last| cursor::encode(last.created_at, last.id)))
+        .then(|| {
+            shown
+                .last()
+                .map(|last| cursor::encode(last.created_at, last.id))
+        })
         .flatten();
-    let page = Page { tickets: shown.iter().map(TicketBody::listed).collect(), next_cursor };
+    let page = Page {
+        tickets: shown.iter().map(TicketBody::listed).collect(),
+        next_cursor,
+    };
     Ok(json(&page))
 }
 
@@ -76,7 +87,11 @@ pub async fn list(caller: ApiCaller, query: web::Query<ListQuery>, state: web::D
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn show(caller: ApiCaller, path: web::Path<String>, state: web::Data<AppState>) -> ApiResult {
+pub async fn show(
+    caller: ApiCaller,
+    path: web::Path<String>,
+    state: web::Data<AppState>,
+) -> ApiResult {
     caller.require(Scope::TicketsRead)?;
     let missing = || Problem::not_found("There is no ticket of this ID.");
     let id = Uuid::parse_str(&path).map_err(|_not_an_id| missing())?;
@@ -85,7 +100,12 @@ pub async fn show(caller: ApiCaller, path: web::Path<String>, state: web::Data<A
     let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
     let body = OneTicket {
         ticket: TicketBody {
-            ticket: TicketJson::new(ticket.id, &ticket.reference, ticket.status, ticket.created_at),
+            ticket: TicketJson::new(
+                ticket.id,
+                &ticket.reference,
+                ticket.status,
+                ticket.created_at,
+            ),
             kind: &ticket.kind,
             action: &ticket.action,
             page_url: &ticket.page_url,
@@ -99,7 +119,9 @@ pub async fn show(caller: ApiCaller, path: web::Path<String>, state: web::Data<A
 }
 
 fn json(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(body)
 }
 
 impl<'a> TicketBody<'a> {
@@ -115,7 +137,11 @@ impl<'a> TicketBody<'a> {
     }
 }
 
-type Parsed = (Option<TicketStatus>, Option<(chrono::DateTime<chrono::Utc>, Uuid)>, i64);
+type Parsed = (
+    Option<TicketStatus>,
+    Option<(chrono::DateTime<chrono::Utc>, Uuid)>,
+    i64,
+);
 
 impl ListQuery {
     fn parse(&self) -> Result<Parsed, Problem> {
@@ -124,21 +150,33 @@ impl ListQuery {
         let status = self.status.as_deref().map(|text| {
             let known = TicketStatus::parse(text);
             if known.is_none() {
-                refused("status", "Must be open, pending, solved or spam.".to_owned());
+                refused(
+                    "status",
+                    "Must be open, pending, solved or spam.".to_owned(),
+                );
             }
             known
         });
         let before = self.cursor.as_deref().map(|text| {
             let row = cursor::decode(text);
             if row.is_none() {
-                refused("cursor", "Must be the next_cursor of an earlier page.".to_owned());
+                refused(
+                    "cursor",
+                    "Must be the next_cursor of an earlier page.".to_owned(),
+                );
             }
             row
         });
         let limit = self.limit.as_deref().map_or(Some(DEFAULT_LIMIT), |text| {
-            let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+            let limit = text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MAX_LIMIT).contains(limit));
             if limit.is_none() {
-                refused("limit", format!("Must be a whole number from 1 to {MAX_LIMIT}."));
+                refused(
+                    "limit",
+                    format!("Must be a whole number from 1 to {MAX_LIMIT}."),
+                );
             }
             limit
         });

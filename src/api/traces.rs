@@ -27,32 +27,59 @@ pub async fn show(
 ) -> ApiResult {
     caller.require(Scope::TracesRead)?;
     let trace_id = TraceId::from_hex(&path).ok_or_else(|| {
-        Problem::new(StatusCode::BAD_REQUEST, "A trace ID is up to 32 hex digits, not all of them zero.")
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "A trace ID is up to 32 hex digits, not all of them zero.",
+        )
     })?;
-    let stored = store::find(&mut *state.pool.acquire().await?, trace_id).await?.ok_or_else(|| {
-        Problem::not_found(format!("No spans of the trace {trace_id} are stored: not yet, or not any more."))
-    })?;
+    let stored = store::find(&mut *state.pool.acquire().await?, trace_id)
+        .await?
+        .ok_or_else(|| {
+            Problem::not_found(format!(
+                "No spans of the trace {trace_id} are stored: not yet, or not any more."
+            ))
+        })?;
     let wants_protobuf = wants_protobuf(&request);
-    let size: i64 = stored.parts.iter().map(|part| i64::from(part.raw_bytes)).sum();
+    let size: i64 = stored
+        .parts
+        .iter()
+        .map(|part| i64::from(part.raw_bytes))
+        .sum();
     let work = move || body_of(&RawTrace::unpack(trace_id, &stored)?, wants_protobuf);
     let body = if usize::try_from(size).is_ok_and(|size| size < INLINE_BYTES) {
         work()?
     } else {
-        let _turn = state.readers.acquire().await.map_err(|_closed| Problem::unavailable())?;
+        let _turn = state
+            .readers
+            .acquire()
+            .await
+            .map_err(|_closed| Problem::unavailable())?;
         web::block(work).await??
     };
     Ok(HttpResponse::Ok()
-        .content_type(if wants_protobuf { PROTOBUF } else { "application/json" })
+        .content_type(if wants_protobuf {
+            PROTOBUF
+        } else {
+            "application/json"
+        })
         .insert_header((header::VARY, "Accept"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body))
 }
 
 fn wants_protobuf(request: &HttpRequest) -> bool {
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     accept.contains(PROTOBUF) || accept.contains("application/protobuf")
 }
 
 fn body_of(trace: &RawTrace, as_protobuf: bool) -> Result<Vec<u8>, ReadError> {
-    if as_protobuf { trace.protobuf() } else { json::write(trace) }
+    if as_protobuf {
+        trace.protobuf()
+    } else {
+        json::write(trace)
+    }
 }

@@ -5,7 +5,7 @@ pub mod mail_page;
 pub mod queue;
 pub mod queue_page;
 #[cfg(test)]
-pub(crate) mod sample_trace;
+mod sample_trace;
 pub mod search;
 pub mod sign_in;
 pub mod sign_in_page;

@@ -44,7 +44,10 @@ pub async fn show(
     let mut rows = tickets::list(&mut conn, filter, before, PAGE_ROWS + 1).await?;
     let has_more = rows.len() > usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX);
     rows.truncate(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX));
-    let older = rows.last().filter(|_| has_more).map(|last| cursor::encode(last.created_at, last.id));
+    let older = rows
+        .last()
+        .filter(|_| has_more)
+        .map(|last| cursor::encode(last.created_at, last.id));
     let now = state.clock.now();
     let page = QueuePage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
@@ -68,9 +71,10 @@ fn row_view(row: ListedTicket, now: DateTime<Utc>) -> QueueRow {
         occurred: When::new(row.occurred_at, now),
         created: When::new(row.created_at, now),
         link: row.link_state,
-        failure: row
-            .failure_class
-            .map(|class| FailureTag { class, service: row.failing_service.unwrap_or_default() }),
+        failure: row.failure_class.map(|class| FailureTag {
+            class,
+            service: row.failing_service.unwrap_or_default(),
+        }),
     }
 }
 
@@ -78,6 +82,12 @@ fn row_view(row: ListedTicket, now: DateTime<Utc>) -> QueueRow {
 fn host_and_path(url: &str) -> String {
     Url::parse(url).map_or_else(
         |_never| url.to_owned(),
-        |url| format!("{}{}", url.host_str().unwrap_or_default(), url.path().trim_end_matches('/')),
+        |url| {
+            format!(
+                "{}{}",
+                url.host_str().unwrap_or_default(),
+                url.path().trim_end_matches('/')
+            )
+        },
     )
 }

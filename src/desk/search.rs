@@ -37,26 +37,45 @@ pub async fn search(
     let frame = Frame::desk(staff.viewer(), Section::Elsewhere).with_search(typed);
     let reference = Reference::parse(typed);
     if let Some(reference) = &reference {
-        let found = tickets::find_by_reference(&mut *state.pool.acquire().await?, reference.as_str()).await?;
+        let found =
+            tickets::find_by_reference(&mut *state.pool.acquire().await?, reference.as_str())
+                .await?;
         if let Some(id) = found {
             return Ok(to(format!("/desk/tickets/{id}")));
         }
         if typed.to_ascii_uppercase().starts_with("TD-") {
-            return Ok(no_trace(frame, NoTrace::NoTicket { reference: reference.to_string() }));
+            return Ok(no_trace(
+                frame,
+                NoTrace::NoTicket {
+                    reference: reference.to_string(),
+                },
+            ));
         }
     }
     let Ok(read) = trace_ref::parse(typed) else {
-        return Ok(no_trace(frame, NoTrace::Malformed { typed: typed.to_owned() }));
+        return Ok(no_trace(
+            frame,
+            NoTrace::Malformed {
+                typed: typed.to_owned(),
+            },
+        ));
     };
     let best = read.candidates.first().copied();
     let trace_id = stored(&state, &read).await?.or(best);
     Ok(match trace_id {
         // The trace's page tells the ways of not being there apart.
         Some(trace_id) => to(format!("/desk/traces/{trace_id}")),
-        None => no_trace(frame, NoTrace::Malformed { typed: typed.to_owned() }),
+        None => no_trace(
+            frame,
+            NoTrace::Malformed {
+                typed: typed.to_owned(),
+            },
+        ),
     })
 }
 
 fn to(path: String) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, path))
+        .finish()
 }

@@ -1,7 +1,7 @@
 //! The way into the desk and out of it.
 
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -44,7 +44,11 @@ pub async fn show(query: web::Query<SignInQuery>) -> PageResult {
 ///
 /// # Errors
 /// [`PageError`].
-pub async fn sign_in(request: HttpRequest, payload: web::Payload, state: web::Data<AppState>) -> PageResult {
+pub async fn sign_in(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> PageResult {
     let body = extract::read_form(std::future::ready(Ok(payload))).await?;
     let fields: SignInFields = extract::parse_form(&body)?;
     let next = below_desk(&fields.next);
@@ -55,11 +59,22 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, state: web::Da
     let is_right = password::verify(fields.password, hash).await;
     let Some(person) = person.filter(|_| is_right) else {
         tracing::info!("A sign-in failed");
-        return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page(email, Some(WRONG.to_owned()), next)));
+        return Ok(html(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &page(email, Some(WRONG.to_owned()), next),
+        ));
     };
     let (token, csrf, now) = (Token::generate(), Token::generate(), state.clock.now());
     let mut conn = state.pool.acquire().await?;
-    store::insert_session(&mut conn, token.hash, person.id, &csrf.text, now, now + session::lifetime()).await?;
+    store::insert_session(
+        &mut conn,
+        token.hash,
+        person.id,
+        &csrf.text,
+        now,
+        now + session::lifetime(),
+    )
+    .await?;
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, next))
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -78,7 +93,11 @@ pub async fn sign_out(
 ) -> Result<HttpResponse, StaffError> {
     let base_url = &state.config.base_url;
     if let Some(cookie) = request.cookie(session::cookie_name(base_url)) {
-        store::delete_session(&mut *state.pool.acquire().await?, token::hash(cookie.value())).await?;
+        store::delete_session(
+            &mut *state.pool.acquire().await?,
+            token::hash(cookie.value()),
+        )
+        .await?;
     }
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, "/desk/sign-in"))
@@ -87,8 +106,13 @@ pub async fn sign_out(
 }
 
 fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), PageError> {
-    let peer = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
-    let keys = [format!("from {peer}"), format!("to {}", email.trim().to_lowercase())];
+    let peer = request
+        .peer_addr()
+        .map_or_else(String::new, |peer| peer.ip().to_string());
+    let keys = [
+        format!("from {peer}"),
+        format!("to {}", email.trim().to_lowercase()),
+    ];
     state.sign_in_throttle.check(keys).map_err(|seconds| {
         let detail = format!("There were too many attempts. Try again in {seconds} seconds.");
         PageError(
@@ -103,11 +127,20 @@ fn below_desk(next: &str) -> String {
     let is_ours = (next == "/desk" || next.starts_with("/desk/") || next.starts_with("/desk?"))
         && !next.contains(['\\', '\r', '\n'])
         && HeaderValue::from_str(next).is_ok();
-    if is_ours { next.to_owned() } else { "/desk".to_owned() }
+    if is_ours {
+        next.to_owned()
+    } else {
+        "/desk".to_owned()
+    }
 }
 
 fn page(email: String, error: Option<String>, next: String) -> SignInPage {
-    SignInPage { frame: Frame::public(), email, error, next }
+    SignInPage {
+        frame: Frame::public(),
+        email,
+        error,
+        next,
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +150,14 @@ mod tests {
     #[test]
     fn the_way_back_stays_in_the_desk() {
         assert_eq!(below_desk("/desk/tickets/7?x=1"), "/desk/tickets/7?x=1");
-        for elsewhere in ["", "//evil.example", "https://evil.example", "/desk\\@evil", "/deskx", "/desk/\r\nX: y"] {
+        for elsewhere in [
+            "",
+            "//evil.example",
+            "https://evil.example",
+            "/desk\\@evil",
+            "/deskx",
+            "/desk/\r\nX: y",
+        ] {
             assert_eq!(below_desk(elsewhere), "/desk", "{elsewhere}");
         }
     }

@@ -58,7 +58,14 @@ struct Refused {
 /// # Errors
 /// [`StaffError`].
 pub async fn show(staff: Staff, path: web::Path<String>, state: web::Data<AppState>) -> DeskResult {
-    page(&state, &staff, id_of(&path)?, Refused::default(), StatusCode::OK).await
+    page(
+        &state,
+        &staff,
+        id_of(&path)?,
+        Refused::default(),
+        StatusCode::OK,
+    )
+    .await
 }
 
 /// Answers the reporter.
@@ -74,14 +81,34 @@ pub async fn add_message(
     let body = match message_body(&form.fields.body) {
         Ok(body) => body,
         Err(error) => {
-            let reply = ReplyForm { body: form.fields.body, error: Some(error) };
-            let refused = Refused { reply, ..Refused::default() };
-            return page(&state, &form.staff, id, refused, StatusCode::UNPROCESSABLE_ENTITY).await;
+            let reply = ReplyForm {
+                body: form.fields.body,
+                error: Some(error),
+            };
+            let refused = Refused {
+                reply,
+                ..Refused::default()
+            };
+            return page(
+                &state,
+                &form.staff,
+                id,
+                refused,
+                StatusCode::UNPROCESSABLE_ENTITY,
+            )
+            .await;
         }
     };
     let mut conn = state.pool.acquire().await?;
     tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
-    tickets::add_message(&mut conn, id, Some(form.staff.id()), &body, state.clock.now()).await?;
+    tickets::add_message(
+        &mut conn,
+        id,
+        Some(form.staff.id()),
+        &body,
+        state.clock.now(),
+    )
+    .await?;
     Ok(back_to(id))
 }
 
@@ -89,7 +116,11 @@ pub async fn add_message(
 ///
 /// # Errors
 /// [`StaffError`].
-pub async fn close(path: web::Path<String>, form: StaffForm<NoFields>, state: web::Data<AppState>) -> DeskResult {
+pub async fn close(
+    path: web::Path<String>,
+    form: StaffForm<NoFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
     change(&state, &path, &form.staff, TicketStatus::Solved).await
 }
 
@@ -97,7 +128,11 @@ pub async fn close(path: web::Path<String>, form: StaffForm<NoFields>, state: we
 ///
 /// # Errors
 /// [`StaffError`].
-pub async fn reopen(path: web::Path<String>, form: StaffForm<NoFields>, state: web::Data<AppState>) -> DeskResult {
+pub async fn reopen(
+    path: web::Path<String>,
+    form: StaffForm<NoFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
     change(&state, &path, &form.staff, TicketStatus::Open).await
 }
 
@@ -105,13 +140,24 @@ pub async fn reopen(path: web::Path<String>, form: StaffForm<NoFields>, state: w
 ///
 /// # Errors
 /// [`StaffError`].
-pub async fn mark_spam(path: web::Path<String>, form: StaffForm<NoFields>, state: web::Data<AppState>) -> DeskResult {
+pub async fn mark_spam(
+    path: web::Path<String>,
+    form: StaffForm<NoFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
     change(&state, &path, &form.staff, TicketStatus::Spam).await
 }
 
 async fn change(state: &AppState, path: &str, staff: &Staff, status: TicketStatus) -> DeskResult {
     let id = id_of(path)?;
-    tickets::set_status(&mut *state.pool.acquire().await?, id, status, Some(staff.id()), state.clock.now()).await?;
+    tickets::set_status(
+        &mut *state.pool.acquire().await?,
+        id,
+        status,
+        Some(staff.id()),
+        state.clock.now(),
+    )
+    .await?;
     Ok(back_to(id))
 }
 
@@ -119,12 +165,21 @@ async fn change(state: &AppState, path: &str, staff: &Staff, status: TicketStatu
 ///
 /// # Errors
 /// [`StaffError`].
-pub async fn link(path: web::Path<String>, form: StaffForm<LinkFields>, state: web::Data<AppState>) -> DeskResult {
+pub async fn link(
+    path: web::Path<String>,
+    form: StaffForm<LinkFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
     let id = id_of(&path)?;
     let typed = form.fields.trace;
     let found = match trace_ref::parse(&typed) {
         Ok(read) => stored(&state, &read).await?.ok_or_else(|| {
-            format!("Nothing of the trace {} is stored.", read.candidates.first().map_or_else(String::new, ToString::to_string))
+            format!(
+                "Nothing of the trace {} is stored.",
+                read.candidates
+                    .first()
+                    .map_or_else(String::new, ToString::to_string)
+            )
         }),
         Err(error) => Err(error.to_string()),
     };
@@ -134,9 +189,22 @@ pub async fn link(path: web::Path<String>, form: StaffForm<LinkFields>, state: w
             Ok(back_to(id))
         }
         Err(error) => {
-            let link = LinkForm { typed, error: Some(error) };
-            let refused = Refused { link, ..Refused::default() };
-            page(&state, &form.staff, id, refused, StatusCode::UNPROCESSABLE_ENTITY).await
+            let link = LinkForm {
+                typed,
+                error: Some(error),
+            };
+            let refused = Refused {
+                link,
+                ..Refused::default()
+            };
+            page(
+                &state,
+                &form.staff,
+                id,
+                refused,
+                StatusCode::UNPROCESSABLE_ENTITY,
+            )
+            .await
         }
     }
 }
@@ -145,11 +213,18 @@ pub async fn link(path: web::Path<String>, form: StaffForm<LinkFields>, state: w
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn stored(state: &AppState, read: &trace_ref::TraceRef) -> Result<Option<TraceId>, Problem> {
+pub async fn stored(
+    state: &AppState,
+    read: &trace_ref::TraceRef,
+) -> Result<Option<TraceId>, Problem> {
     let mut conn = state.pool.acquire().await?;
     let ids: Vec<Uuid> = read.candidates.iter().map(|id| id.as_uuid()).collect();
     let known = traces::stored_among(&mut conn, &ids).await?;
-    let stored = read.candidates.iter().copied().find(|id| known.contains(&id.as_uuid()));
+    let stored = read
+        .candidates
+        .iter()
+        .copied()
+        .find(|id| known.contains(&id.as_uuid()));
     match (stored, read.span_id) {
         (None, Some(span_id)) => Ok(trace_of_span(&mut conn, span_id).await?),
         (stored, _) => Ok(stored),
@@ -165,10 +240,18 @@ fn missing() -> Problem {
 }
 
 fn back_to(id: Uuid) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, format!("/desk/tickets/{id}"))).finish()
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, format!("/desk/tickets/{id}")))
+        .finish()
 }
 
-async fn page(state: &AppState, staff: &Staff, id: Uuid, refused: Refused, status: StatusCode) -> DeskResult {
+async fn page(
+    state: &AppState,
+    staff: &Staff,
+    id: Uuid,
+    refused: Refused,
+    status: StatusCode,
+) -> DeskResult {
     let mut conn = state.pool.acquire().await?;
     let ticket = tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
     let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
@@ -189,8 +272,14 @@ async fn page(state: &AppState, staff: &Staff, id: Uuid, refused: Refused, statu
         created: When::new(ticket.created_at, now),
         email: ticket.email,
         typed_trace: link.typed,
-        messages: messages.into_iter().map(|message| message_view(message, now)).collect(),
-        history: events.into_iter().map(|event| history_entry(event, now)).collect(),
+        messages: messages
+            .into_iter()
+            .map(|message| message_view(message, now))
+            .collect(),
+        history: events
+            .into_iter()
+            .map(|event| history_entry(event, now))
+            .collect(),
         reply: refused.reply,
         link_form: refused.link,
         trace,
@@ -204,17 +293,27 @@ async fn panel(
     link: &Link,
     now: DateTime<Utc>,
 ) -> Result<TracePanel, Problem> {
-    let Some(trace_id) = link.trace() else { return Ok(TracePanel::None) };
+    let Some(trace_id) = link.trace() else {
+        return Ok(TracePanel::None);
+    };
     Ok(match link.state {
         LinkState::None => TracePanel::None,
         LinkState::Waiting => TracePanel::Waiting {
             trace_id: trace_id.to_string(),
             until: When::new(link.waiting_until.unwrap_or(now), now),
         },
-        LinkState::Missing => TracePanel::Missing { trace_id: trace_id.to_string() },
+        LinkState::Missing => TracePanel::Missing {
+            trace_id: trace_id.to_string(),
+        },
         LinkState::Linked => match trace::read(state, conn, trace_id).await? {
-            Some(read) => TracePanel::Linked(Box::new(TraceView::new(&read.trace, read.failure.as_ref(), now))),
-            None => TracePanel::Missing { trace_id: trace_id.to_string() },
+            Some(read) => TracePanel::Linked(Box::new(TraceView::new(
+                &read.trace,
+                read.failure.as_ref(),
+                now,
+            ))),
+            None => TracePanel::Missing {
+                trace_id: trace_id.to_string(),
+            },
         },
     })
 }
@@ -222,7 +321,9 @@ async fn panel(
 fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
     let is_staff = message.author == MessageAuthor::Staff;
     MessageView {
-        author: message.staff_email.unwrap_or_else(|| if is_staff { "Support" } else { "Reporter" }.to_owned()),
+        author: message
+            .staff_email
+            .unwrap_or_else(|| if is_staff { "Support" } else { "Reporter" }.to_owned()),
         is_staff,
         body: message.body,
         sent: When::new(message.created_at, now),
@@ -243,5 +344,10 @@ fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
         TicketEventKind::MailSent => "Mail sent",
         TicketEventKind::MailFailed => "Mail failed",
     };
-    HistoryEntry { what: what.to_owned(), detail: event.detail, who: event.staff_email, at: When::new(event.created_at, now) }
+    HistoryEntry {
+        what: what.to_owned(),
+        detail: event.detail,
+        who: event.staff_email,
+        at: When::new(event.created_at, now),
+    }
 }

@@ -22,7 +22,7 @@ use crate::traces::failure::Failure;
 use crate::traces::ids::{SpanId, TraceId};
 use crate::traces::store;
 use crate::traces::trace::Trace;
-use crate::traces::waterfall::{Waterfall, WaterfallJson};
+use crate::traces::waterfall::Waterfall;
 
 /// A trace and its failure, read.
 pub struct ReadTrace {
@@ -41,16 +41,31 @@ pub async fn read(
     conn: &mut PgConnection,
     trace_id: TraceId,
 ) -> Result<Option<ReadTrace>, Problem> {
-    let Some(raw) = raw(state, conn, trace_id).await? else { return Ok(None) };
+    let Some(raw) = raw(state, conn, trace_id).await? else {
+        return Ok(None);
+    };
     let read = web::block(move || {
-        Ok::<_, ReadError>(ReadTrace { trace: raw.assemble()?, failure: raw.failure()? })
+        Ok::<_, ReadError>(ReadTrace {
+            trace: raw.assemble()?,
+            failure: raw.failure()?,
+        })
     });
     Ok(Some(read.await??))
 }
 
-async fn raw(state: &AppState, conn: &mut PgConnection, trace_id: TraceId) -> Result<Option<Arc<RawTrace>>, Problem> {
-    let _turn = state.readers.acquire().await.map_err(|_closed| Problem::unavailable())?;
-    let Some(stored) = store::find(conn, trace_id).await? else { return Ok(None) };
+async fn raw(
+    state: &AppState,
+    conn: &mut PgConnection,
+    trace_id: TraceId,
+) -> Result<Option<Arc<RawTrace>>, Problem> {
+    let _turn = state
+        .readers
+        .acquire()
+        .await
+        .map_err(|_closed| Problem::unavailable())?;
+    let Some(stored) = store::find(conn, trace_id).await? else {
+        return Ok(None);
+    };
     let raw = web::block(move || RawTrace::unpack(trace_id, &stored)).await??;
     Ok(Some(Arc::new(raw)))
 }
@@ -66,7 +81,12 @@ pub async fn show(
 ) -> Result<HttpResponse, StaffError> {
     let frame = Frame::desk(staff.viewer(), Section::Elsewhere).with_search(&path);
     let Some(trace_id) = TraceId::from_hex(&path) else {
-        return Ok(no_trace(frame, NoTrace::Malformed { typed: path.into_inner() }));
+        return Ok(no_trace(
+            frame,
+            NoTrace::Malformed {
+                typed: path.into_inner(),
+            },
+        ));
     };
     let mut conn = state.pool.acquire().await?;
     let linked = tickets::of_trace(&mut conn, trace_id.as_uuid()).await?;
@@ -75,8 +95,18 @@ pub async fn show(
     };
     let now = state.clock.now();
     let view = TraceView::new(&read.trace, read.failure.as_ref(), now);
-    let tickets = linked.into_iter().map(|ticket| linked_ticket(ticket, now)).collect();
-    Ok(html(StatusCode::OK, &TracePage { frame, view, tickets }))
+    let tickets = linked
+        .into_iter()
+        .map(|ticket| linked_ticket(ticket, now))
+        .collect();
+    Ok(html(
+        StatusCode::OK,
+        &TracePage {
+            frame,
+            view,
+            tickets,
+        },
+    ))
 }
 
 /// Why nothing is stored, as far as the tickets tell.
@@ -84,7 +114,9 @@ fn absence(state: &AppState, trace_id: TraceId, linked: &[ListedTicket]) -> NoTr
     NoTrace::NotStored {
         trace_id: trace_id.to_string(),
         retention_days: state.config.retention_days,
-        is_awaited: linked.iter().any(|ticket| ticket.link_state == LinkState::Waiting),
+        is_awaited: linked
+            .iter()
+            .any(|ticket| ticket.link_state == LinkState::Waiting),
     }
 }
 
@@ -110,7 +142,9 @@ fn missing() -> Problem {
 
 async fn required(state: &AppState, path: &str) -> Result<ReadTrace, Problem> {
     let trace_id = TraceId::from_hex(path).ok_or_else(missing)?;
-    read(state, &mut *state.pool.acquire().await?, trace_id).await?.ok_or_else(missing)
+    read(state, &mut *state.pool.acquire().await?, trace_id)
+        .await?
+        .ok_or_else(missing)
 }
 
 /// `GET /desk/traces/{trace_id}.json`: the trace as OTLP JSON, as a file.
@@ -124,11 +158,16 @@ pub async fn download(
 ) -> Result<HttpResponse, StaffError> {
     let trace_id = TraceId::from_hex(&path).ok_or_else(missing)?;
     let mut conn = state.pool.acquire().await?;
-    let raw = raw(&state, &mut conn, trace_id).await?.ok_or_else(missing)?;
+    let raw = raw(&state, &mut conn, trace_id)
+        .await?
+        .ok_or_else(missing)?;
     let body = web::block(move || crate::traces::json::write(&raw)).await??;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
-        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{trace_id}.json\"")))
+        .insert_header((
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{trace_id}.json\""),
+        ))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body))
@@ -146,10 +185,13 @@ pub async fn waterfall(
     let read = required(&state, &path).await?;
     let body = web::block(move || {
         let waterfall = Waterfall::build(&read.trace, read.failure.map(|failure| failure.span_id));
-        serde_json::to_string(&WaterfallJson::new(&waterfall, &read.trace)).unwrap_or_default()
+        serde_json::to_string(&waterfall.to_json(&read.trace)).unwrap_or_default()
     })
     .await?;
-    Ok(HttpResponse::Ok().content_type("application/json").insert_header((header::CACHE_CONTROL, "no-store")).body(body))
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(body))
 }
 
 /// `GET /desk/traces/{trace_id}/spans/{span_id}`: the details of one span, for the page's script.
@@ -164,6 +206,15 @@ pub async fn span(
     let read = required(&state, &path.0).await?;
     let span_id = SpanId::from_hex(&path.1).ok_or_else(missing)?;
     let waterfall = Waterfall::build(&read.trace, read.failure.map(|failure| failure.span_id));
-    let row = waterfall.rows.iter().position(|row| read.trace.spans[row.span].id == span_id).ok_or_else(missing)?;
-    Ok(html(StatusCode::OK, &SpanFragment { details: SpanDetails::new(&read.trace, &waterfall, row) }))
+    let row = waterfall
+        .rows
+        .iter()
+        .position(|row| read.trace.spans[row.span].id == span_id)
+        .ok_or_else(missing)?;
+    Ok(html(
+        StatusCode::OK,
+        &SpanFragment {
+            details: SpanDetails::new(&read.trace, &waterfall, row),
+        },
+    ))
 }

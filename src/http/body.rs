@@ -4,9 +4,9 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use actix_web::web::Payload;
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 
 /// A body must be whole within this time: 64 MiB in 30 s is 18 Mbit/s; smaller bodies may come much slower.
@@ -55,7 +55,9 @@ pub async fn read(
         }
         Ok(body)
     };
-    tokio::time::timeout(READ_DEADLINE, reading).await.unwrap_or(Err(BodyError::Broken))
+    tokio::time::timeout(READ_DEADLINE, reading)
+        .await
+        .unwrap_or(Err(BodyError::Broken))
 }
 
 /// How a body was packed for the way.
@@ -72,7 +74,10 @@ pub enum ContentEncoding {
 /// # Errors
 /// [`BodyError::UnknownEncoding`].
 pub fn content_encoding(request: &HttpRequest) -> Result<ContentEncoding, BodyError> {
-    let value = request.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
+    let value = request
+        .headers()
+        .get(header::CONTENT_ENCODING)
+        .map(|value| value.to_str().unwrap_or("?").trim());
     match value {
         None | Some("" | "identity") => Ok(ContentEncoding::Identity),
         Some(name) if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
@@ -86,7 +91,11 @@ pub fn content_encoding(request: &HttpRequest) -> Result<ContentEncoding, BodyEr
 ///
 /// # Errors
 /// [`BodyError`].
-pub fn inflate(packed: &[u8], cap: usize, mut take: impl FnMut(usize) -> bool) -> Result<Vec<u8>, BodyError> {
+pub fn inflate(
+    packed: &[u8],
+    cap: usize,
+    mut take: impl FnMut(usize) -> bool,
+) -> Result<Vec<u8>, BodyError> {
     const CHUNK: usize = 64 * 1024;
     let mut decoder = flate2::read::MultiGzDecoder::new(packed);
     let mut body = Vec::new();
@@ -94,7 +103,11 @@ pub fn inflate(packed: &[u8], cap: usize, mut take: impl FnMut(usize) -> bool) -
         if !take(CHUNK) {
             return Err(BodyError::Busy);
         }
-        let read = decoder.by_ref().take(CHUNK as u64).read_to_end(&mut body).map_err(|_invalid| BodyError::BadGzip)?;
+        let read = decoder
+            .by_ref()
+            .take(CHUNK as u64)
+            .read_to_end(&mut body)
+            .map_err(|_invalid| BodyError::BadGzip)?;
         if body.len() > cap {
             return Err(BodyError::TooLarge);
         }
@@ -132,8 +145,14 @@ mod tests {
     fn whole_bodies_and_broken_ones() {
         assert_eq!(inflate(&gzip(b"hello"), 100, |_| true).unwrap(), b"hello");
         assert_eq!(inflate(b"hello", 100, |_| true), Err(BodyError::BadGzip));
-        assert_eq!(inflate(&gzip(b"hello"), 100, |_| false), Err(BodyError::Busy));
+        assert_eq!(
+            inflate(&gzip(b"hello"), 100, |_| false),
+            Err(BodyError::Busy)
+        );
         let half = gzip(&[7; 5_000]);
-        assert_eq!(inflate(&half[..half.len() / 2], 10_000, |_| true), Err(BodyError::BadGzip));
+        assert_eq!(
+            inflate(&half[..half.len() / 2], 10_000, |_| true),
+            Err(BodyError::BadGzip)
+        );
     }
 }

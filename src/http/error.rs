@@ -36,7 +36,12 @@ impl Problem {
     /// An error with this status; `detail` is a sentence for whoever sent the request.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// 422 with every field that was refused.
@@ -46,7 +51,10 @@ impl Problem {
             1 => "One field is not valid.".to_owned(),
             count => format!("{count} fields are not valid."),
         };
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        Self {
+            errors,
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
     }
 
     /// 404.
@@ -58,21 +66,30 @@ impl Problem {
     /// 413, naming the cap.
     #[must_use]
     pub fn too_large(cap: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("The body is larger than the {} allowed.", size(cap)))
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("The body is larger than the {} allowed.", size(cap)),
+        )
     }
 
     /// 503: a fault of ours that passes; the client should try again.
     #[must_use]
     pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The service is busy or its database is away. Try again shortly.")
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is busy or its database is away. Try again shortly.",
+        )
+        .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
     }
 
     /// 500 for a cause that is logged here, once, and not shown.
     #[must_use]
     pub fn internal(cause: &(impl std::fmt::Display + ?Sized)) -> Self {
         tracing::error!(error = %cause, "A request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something failed on our side. The trace ID shows us what.")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something failed on our side. The trace ID shows us what.",
+        )
     }
 
     /// The same error with a header more.
@@ -186,7 +203,12 @@ impl ResponseError for PageError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let page = ErrorPage::new(Frame::public(), self.0.status, &self.0.detail, &current_trace_id());
+        let page = ErrorPage::new(
+            Frame::public(),
+            self.0.status,
+            &self.0.detail,
+            &current_trace_id(),
+        );
         self.0.respond(page::html(self.0.status, &page))
     }
 }

@@ -6,13 +6,15 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
 use prost::Message as _;
 use serde_json::json;
 
+use super::json as otlp_json;
 use super::split::{Split, SplitError, split};
 use super::writer::{NotStored, Reservation};
-use super::json as otlp_json;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body::{self, BodyError, ContentEncoding};
@@ -36,7 +38,14 @@ enum Encoding {
 impl Encoding {
     fn of(request: &HttpRequest) -> Option<Self> {
         let value = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-        match value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        match value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "application/x-protobuf" | "application/protobuf" => Some(Self::Protobuf),
             "application/json" => Some(Self::Json),
             _ => None,
@@ -86,7 +95,11 @@ async fn store(
 ) -> Result<Outcome, Refusal> {
     caller
         .map_err(|error| Refusal::from_actix(&error))
-        .and_then(|caller| caller.require(Scope::TracesWrite).map_err(|problem| Refusal::from_problem(&problem)))?;
+        .and_then(|caller| {
+            caller
+                .require(Scope::TracesWrite)
+                .map_err(|problem| Refusal::from_problem(&problem))
+        })?;
     let content_encoding = body::content_encoding(request).map_err(Refusal::from_body)?;
     let mut held = state.ingest.reserve();
     let body = body::read(payload, MAX_BODY_BYTES, |bytes| held.grow(bytes).is_ok()).await;
@@ -96,13 +109,26 @@ async fn store(
     let (split, held) = if is_small {
         work()?
     } else {
-        web::block(work).await.map_err(|_stopping| Refusal::from_not_stored(NotStored::Stopping))??
+        web::block(work)
+            .await
+            .map_err(|_stopping| Refusal::from_not_stored(NotStored::Stopping))??
     };
-    let outcome = Outcome { rejected: split.rejected, reason: split.first_reason };
-    state.ingest.store(split.parts, held).await.map_err(Refusal::from_not_stored)?;
+    let outcome = Outcome {
+        rejected: split.rejected,
+        reason: split.first_reason,
+    };
+    state
+        .ingest
+        .store(split.parts, held)
+        .await
+        .map_err(Refusal::from_not_stored)?;
     if outcome.rejected > 0 {
         // Clients may not show it (the Python SDK never looks), so it must be seen here.
-        tracing::warn!(rejected = outcome.rejected, reason = outcome.reason, "Spans were rejected");
+        tracing::warn!(
+            rejected = outcome.rejected,
+            reason = outcome.reason,
+            "Spans were rejected"
+        );
         metrics::counter!("tracedesk_spans_rejected_total").increment(outcome.rejected);
     }
     Ok(outcome)
@@ -117,7 +143,8 @@ fn take_apart(
     let body = match content_encoding {
         ContentEncoding::Identity => body,
         ContentEncoding::Gzip => {
-            body::inflate(&body, MAX_BODY_BYTES, |bytes| held.grow(bytes).is_ok()).map_err(Refusal::from_body)?
+            body::inflate(&body, MAX_BODY_BYTES, |bytes| held.grow(bytes).is_ok())
+                .map_err(Refusal::from_body)?
         }
     };
     let split = match encoding {
@@ -125,7 +152,8 @@ fn take_apart(
         Encoding::Json => {
             let converted = otlp_json::to_protobuf(&body)
                 .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-            let mut split = split(&converted.request).map_err(|error| Refusal::from_split(&error))?;
+            let mut split =
+                split(&converted.request).map_err(|error| Refusal::from_split(&error))?;
             split.rejected += converted.rejected;
             split.first_reason = converted.first_reason.or(split.first_reason);
             split
@@ -142,9 +170,12 @@ fn success(encoding: Encoding, outcome: Outcome) -> HttpResponse {
         error_message: outcome.reason.unwrap_or_default(),
     });
     match encoding {
-        Encoding::Protobuf => {
-            response.body(ExportTraceServiceResponse { partial_success: partial }.encode_to_vec())
-        }
+        Encoding::Protobuf => response.body(
+            ExportTraceServiceResponse {
+                partial_success: partial,
+            }
+            .encode_to_vec(),
+        ),
         Encoding::Json => response.body(match partial {
             None => "{}".to_owned(),
             Some(partial) => json!({"partialSuccess": {
@@ -164,17 +195,27 @@ struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     fn from_body(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is over {} MiB, before or after decompression", MAX_BODY_BYTES / 1024 / 1024),
+                format!(
+                    "the body is over {} MiB, before or after decompression",
+                    MAX_BODY_BYTES / 1024 / 1024
+                ),
             ),
-            BodyError::Broken | BodyError::BadGzip => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
-            BodyError::UnknownEncoding => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string()),
+            BodyError::Broken | BodyError::BadGzip => {
+                Self::new(StatusCode::BAD_REQUEST, error.to_string())
+            }
+            BodyError::UnknownEncoding => {
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string())
+            }
             BodyError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }
@@ -195,14 +236,21 @@ impl Refusal {
     fn from_actix(error: &actix_web::Error) -> Self {
         match error.as_error::<Problem>() {
             Some(problem) => Self::from_problem(problem),
-            None => Self::new(error.as_response_error().status_code(), "the request could not be authenticated"),
+            None => Self::new(
+                error.as_response_error().status_code(),
+                "the request could not be authenticated",
+            ),
         }
     }
 
     fn from_problem(problem: &Problem) -> Self {
         // A 500 would make the client drop its spans.
         let status = problem.status_code();
-        let status = if status.is_server_error() { StatusCode::SERVICE_UNAVAILABLE } else { status };
+        let status = if status.is_server_error() {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            status
+        };
         Self::new(status, problem.detail())
     }
 
@@ -217,8 +265,16 @@ impl Refusal {
         }
         let code = grpc_code(self.status);
         match encoding {
-            Encoding::Protobuf => response.body(RpcStatus { code, message: self.message }.encode_to_vec()),
-            Encoding::Json => response.body(json!({"code": code, "message": self.message}).to_string()),
+            Encoding::Protobuf => response.body(
+                RpcStatus {
+                    code,
+                    message: self.message,
+                }
+                .encode_to_vec(),
+            ),
+            Encoding::Json => {
+                response.body(json!({"code": code, "message": self.message}).to_string())
+            }
         }
     }
 }

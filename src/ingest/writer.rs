@@ -244,7 +244,7 @@ async fn copy<'a>(
 fn is_partition_missing(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .as_deref()
         == Some("23514")
 }

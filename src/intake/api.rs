@@ -39,15 +39,33 @@ pub async fn create(
     let (raw, fingerprint) = read_report(&request, payload).await?;
     let report = Report::parse(&raw, state.clock.now()).map_err(Problem::invalid)?;
     let Some(key) = key else {
-        let opened = open::open_ticket(&state, &report, ReportSource::Api, Some(caller.account_id())).await?;
+        let opened = open::open_ticket(
+            &state,
+            &report,
+            ReportSource::Api,
+            Some(caller.account_id()),
+        )
+        .await?;
         let link = open::look_for_trace(&state, &report, &opened).await;
-        return Ok(created(&location(&opened), body_of(&state, &report, &opened, link.as_ref())));
+        return Ok(created(
+            &location(&opened),
+            body_of(&state, &report, &opened, link.as_ref()),
+        ));
     };
-    let request = Idempotency { api_key_id: caller.key_id(), key, fingerprint };
+    let request = Idempotency {
+        api_key_id: caller.key_id(),
+        key,
+        fingerprint,
+    };
     open_once(&state, &report, &caller, &request).await
 }
 
-async fn open_once(state: &AppState, report: &Report, caller: &ApiCaller, request: &Idempotency) -> ApiResult {
+async fn open_once(
+    state: &AppState,
+    report: &Report,
+    caller: &ApiCaller,
+    request: &Idempotency,
+) -> ApiResult {
     let answer = |opened: &Opened| (location(opened), body_of(state, report, opened, None));
     match open::open_ticket_once(state, report, caller.account_id(), request, answer).await? {
         Idempotent::Opened(opened) => {
@@ -58,19 +76,25 @@ async fn open_once(state: &AppState, report: &Report, caller: &ApiCaller, reques
             Ok(created(&location(&opened), body))
         }
         Idempotent::Replayed(first) if first.fingerprint == request.fingerprint => {
-            let status = u16::try_from(first.status).ok().and_then(|code| StatusCode::from_u16(code).ok());
+            let status = u16::try_from(first.status)
+                .ok()
+                .and_then(|code| StatusCode::from_u16(code).ok());
             let mut response = created(&first.location, first.body);
             *response.status_mut() = status.unwrap_or(StatusCode::CREATED);
             Ok(response)
         }
         Idempotent::Replayed(_) => {
-            let detail = "This Idempotency-Key was used with another body. Use a new key for a new request.";
+            let detail =
+                "This Idempotency-Key was used with another body. Use a new key for a new request.";
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
         }
         Idempotent::Running => {
-            let detail = "A request with this Idempotency-Key is still running. Ask again for its answer.";
-            Err(Problem::new(StatusCode::CONFLICT, detail)
-                .with_header(header::RETRY_AFTER, HeaderValue::from_static(RUNNING_RETRY_SECS)))
+            let detail =
+                "A request with this Idempotency-Key is still running. Ask again for its answer.";
+            Err(Problem::new(StatusCode::CONFLICT, detail).with_header(
+                header::RETRY_AFTER,
+                HeaderValue::from_static(RUNNING_RETRY_SECS),
+            ))
         }
     }
 }
@@ -95,10 +119,17 @@ fn body_of(state: &AppState, report: &Report, opened: &Opened, link: Option<&Lin
         url: String,
         trace: TraceJson,
     }
-    let stated = report.trace().and_then(|trace| trace.read.candidates.first().copied());
+    let stated = report
+        .trace()
+        .and_then(|trace| trace.read.candidates.first().copied());
     let trace = link.map_or_else(|| TraceJson::stated(stated), TraceJson::of);
     let created = Created {
-        ticket: TicketJson::new(opened.id, opened.reference.as_str(), TicketStatus::Open, opened.created_at),
+        ticket: TicketJson::new(
+            opened.id,
+            opened.reference.as_str(),
+            TicketStatus::Open,
+            opened.created_at,
+        ),
         url: state.config.base_url.join(&format!("/t/{}", opened.token)),
         trace,
     };
@@ -106,17 +137,27 @@ fn body_of(state: &AppState, report: &Report, opened: &Opened, link: Option<&Lin
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().map(|text| text.trim().trim_matches('"')).unwrap_or_default();
+    let Some(value) = request.headers().get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .map(|text| text.trim().trim_matches('"'))
+        .unwrap_or_default();
     if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES {
-        let detail = format!("Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_BYTES} visible ASCII characters.");
+        let detail = format!(
+            "Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_BYTES} visible ASCII characters."
+        );
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
     Ok(Some(key.to_owned()))
 }
 
 /// The report's fields, and SHA-256 of the body they came in.
-async fn read_report(request: &HttpRequest, payload: web::Payload) -> Result<(RawReport, [u8; 32]), Problem> {
+async fn read_report(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(RawReport, [u8; 32]), Problem> {
     if fields::mime_of(request) == "multipart/form-data" {
         let fields = fields::read(request, payload).await?;
         let raw = from_fields(&fields);
@@ -129,7 +170,9 @@ async fn read_report(request: &HttpRequest, payload: web::Payload) -> Result<(Ra
         let detail = "Send the report as application/json or multipart/form-data.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true).await.map_err(body_problem)?;
+    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true)
+        .await
+        .map_err(body_problem)?;
     Ok((from_json(&bytes)?, Sha256::digest(&bytes).into()))
 }
 
@@ -146,17 +189,27 @@ fn from_fields(fields: &Fields) -> RawReport {
 }
 
 fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not valid JSON: {error}.")))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("The body is not valid JSON: {error}."),
+        )
+    })?;
     let Value::Object(object) = value else {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "The body must be a JSON object."));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "The body must be a JSON object.",
+        ));
     };
     let mut errors = Vec::new();
     let mut field = |name: &'static str| match object.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(_) => {
-            errors.push(FieldError { field: name, detail: "Must be a string.".to_owned() });
+            errors.push(FieldError {
+                field: name,
+                detail: "Must be a string.".to_owned(),
+            });
             String::new()
         }
     };
@@ -168,9 +221,19 @@ fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
         trace_id: field("trace_id"),
         email: field("email"),
     };
-    if object.get("attachments").is_some_and(|value| *value != Value::Array(Vec::new()) && !value.is_null()) {
+    if object
+        .get("attachments")
+        .is_some_and(|value| *value != Value::Array(Vec::new()) && !value.is_null())
+    {
         let detail = "Files are not taken inside JSON; leave this out or empty.".to_owned();
-        errors.push(FieldError { field: "attachments", detail });
+        errors.push(FieldError {
+            field: "attachments",
+            detail,
+        });
     }
-    if errors.is_empty() { Ok(raw) } else { Err(Problem::invalid(errors)) }
+    if errors.is_empty() {
+        Ok(raw)
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }

@@ -27,12 +27,17 @@ pub type Fields = HashMap<String, String>;
 /// # Errors
 /// 400, 413 or 415.
 pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Fields, Problem> {
-    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true).await.map_err(body_problem)?;
+    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true)
+        .await
+        .map_err(body_problem)?;
     match mime_of(request).as_str() {
         "multipart/form-data" => read_multipart(request, bytes.into()).await,
-        "application/x-www-form-urlencoded" => Ok(parse_form::<Vec<(String, String)>>(&bytes)?.into_iter().collect()),
+        "application/x-www-form-urlencoded" => Ok(parse_form::<Vec<(String, String)>>(&bytes)?
+            .into_iter()
+            .collect()),
         _ => {
-            let detail = "Send the form as multipart/form-data or application/x-www-form-urlencoded.";
+            let detail =
+                "Send the form as multipart/form-data or application/x-www-form-urlencoded.";
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
         }
     }
@@ -41,8 +46,17 @@ pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Fields, Pro
 /// The media type without its parameters, in lower case.
 #[must_use]
 pub fn mime_of(request: &HttpRequest) -> String {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let value = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// A body that could not be read, as a problem.
@@ -51,16 +65,22 @@ pub fn body_problem(error: BodyError) -> Problem {
     match error {
         BodyError::TooLarge => Problem::too_large(MAX_REPORT_BYTES),
         BodyError::Busy => Problem::unavailable(),
-        BodyError::UnknownEncoding => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string()),
-        BodyError::Broken | BodyError::BadGzip => {
-            Problem::new(StatusCode::BAD_REQUEST, "The body did not arrive whole. Send it again.")
+        BodyError::UnknownEncoding => {
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string())
         }
+        BodyError::Broken | BodyError::BadGzip => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "The body did not arrive whole. Send it again.",
+        ),
     }
 }
 
 async fn read_multipart(request: &HttpRequest, body: Bytes) -> Result<Fields, Problem> {
     // In pieces: the parser refuses to look at more than 64 KiB at a time.
-    let pieces: Vec<_> = body.chunks(16 * 1024).map(|piece| Ok::<_, PayloadError>(body.slice_ref(piece))).collect();
+    let pieces: Vec<_> = body
+        .chunks(16 * 1024)
+        .map(|piece| Ok::<_, PayloadError>(body.slice_ref(piece)))
+        .collect();
     let stream = futures_util::stream::iter(pieces);
     let mut multipart = Multipart::new(request.headers(), stream);
     let mut fields = Fields::new();
@@ -73,13 +93,17 @@ async fn read_multipart(request: &HttpRequest, body: Bytes) -> Result<Fields, Pr
             return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
         }
         let name = part.name().unwrap_or_default().to_owned();
-        let has_file = part.content_disposition().and_then(|d| d.get_filename()).is_some_and(|name| !name.is_empty());
+        let has_file = part
+            .content_disposition()
+            .and_then(|d| d.get_filename())
+            .is_some_and(|name| !name.is_empty());
         let mut value = Vec::new();
         while let Some(chunk) = part.next().await {
             value.extend_from_slice(&chunk.map_err(|error| broken(&error))?);
         }
         if has_file {
-            let detail = "Files are not taken with a report. Describe what the screenshot shows instead.";
+            let detail =
+                "Files are not taken with a report. Describe what the screenshot shows instead.";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
         }
         fields.insert(name, String::from_utf8_lossy(&value).into_owned());
@@ -88,5 +112,8 @@ async fn read_multipart(request: &HttpRequest, body: Bytes) -> Result<Fields, Pr
 }
 
 fn broken(error: &MultipartError) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, format!("The form could not be read: {error}"))
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        format!("The form could not be read: {error}"),
+    )
 }

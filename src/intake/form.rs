@@ -23,14 +23,26 @@ const HALF_AN_HOUR: Duration = Duration::minutes(30);
 pub async fn show(query: web::Query<Fields>) -> PageResult {
     let values = values_of(&query);
     let read_back = read_back(&values.trace_id).ok();
-    Ok(public_html(StatusCode::OK, &FormPage { frame: Frame::public(), values, errors: Vec::new(), read_back }))
+    Ok(public_html(
+        StatusCode::OK,
+        &FormPage {
+            frame: Frame::public(),
+            values,
+            errors: Vec::new(),
+            read_back,
+        },
+    ))
 }
 
 /// Opens a ticket and leads to its page, or shows the form again with all that was typed.
 ///
 /// # Errors
 /// [`PageError`].
-pub async fn submit(request: HttpRequest, payload: web::Payload, state: web::Data<AppState>) -> PageResult {
+pub async fn submit(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> PageResult {
     let fields = fields::read(&request, payload).await.map_err(PageError)?;
     let values = values_of(&fields);
     if fields.get("intent").is_some_and(|intent| intent == "check") {
@@ -46,7 +58,10 @@ pub async fn submit(request: HttpRequest, payload: web::Payload, state: web::Dat
         Err(problem) => return Ok(not_now(values, &problem)),
     };
     open::look_for_trace(&state, &report, &opened).await;
-    let page = state.config.base_url.join(&format!("/t/{}?sent=1", opened.token));
+    let page = state
+        .config
+        .base_url
+        .join(&format!("/t/{}?sent=1", opened.token));
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, page))
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -71,17 +86,37 @@ fn values_of(fields: &Fields) -> FormValues {
 fn check(values: FormValues) -> HttpResponse {
     let (status, errors, read_back) = match read_back(&values.trace_id) {
         Ok(text) => (StatusCode::OK, Vec::new(), Some(text)),
-        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, vec![("trace_id", error)], None),
+        Err(error) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            vec![("trace_id", error)],
+            None,
+        ),
     };
-    public_html(status, &FormPage { frame: Frame::public(), values, errors, read_back })
+    public_html(
+        status,
+        &FormPage {
+            frame: Frame::public(),
+            values,
+            errors,
+            read_back,
+        },
+    )
 }
 
 fn again(values: FormValues, errors: Vec<FieldError>) -> HttpResponse {
     let read_back = read_back(&values.trace_id).ok();
-    let errors = errors.into_iter().map(|error| (error.field, error.detail)).collect();
+    let errors = errors
+        .into_iter()
+        .map(|error| (error.field, error.detail))
+        .collect();
     public_html(
         StatusCode::UNPROCESSABLE_ENTITY,
-        &FormPage { frame: Frame::public(), values, errors, read_back },
+        &FormPage {
+            frame: Frame::public(),
+            values,
+            errors,
+            read_back,
+        },
     )
 }
 
@@ -100,7 +135,11 @@ fn not_now(values: FormValues, problem: &Problem) -> HttpResponse {
 fn read_back(typed: &str) -> Result<String, String> {
     let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
     let ids: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
-    Ok(format!("We read this as {}: {}.", read.shape.label(), ids.join(" or ")))
+    Ok(format!(
+        "We read this as {}: {}.",
+        read.shape.label(),
+        ids.join(" or ")
+    ))
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {
@@ -129,10 +168,17 @@ fn occurred_at(values: &FormValues, now: DateTime<Utc>) -> String {
 
 /// `datetime-local` has no offset: it is the one that the browser's script gave, or UTC.
 fn local(typed: &str, offset: FixedOffset) -> Option<String> {
-    let naive = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())?;
-    offset.from_local_datetime(&naive).single().map(|time| time.to_rfc3339())
+    let naive = [
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S%.f",
+    ]
+    .iter()
+    .find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())?;
+    offset
+        .from_local_datetime(&naive)
+        .single()
+        .map(|time| time.to_rfc3339())
 }
 
 /// Minutes ahead of UTC, at most a day.
@@ -179,8 +225,14 @@ mod tests {
         assert_eq!(time("hour", "", ""), "2026-11-25T09:30:00Z");
         assert_eq!(time("today", "", ""), "2026-11-25T05:00:00Z");
         assert_eq!(time("today", "", "120"), "2026-11-25T04:00:00Z");
-        assert_eq!(time("at", "2026-11-25T10:30", "60"), "2026-11-25T10:30:00+01:00");
-        assert_eq!(time("at", "2026-11-25T10:30:05", "x"), "2026-11-25T10:30:05+00:00");
+        assert_eq!(
+            time("at", "2026-11-25T10:30", "60"),
+            "2026-11-25T10:30:00+01:00"
+        );
+        assert_eq!(
+            time("at", "2026-11-25T10:30:05", "x"),
+            "2026-11-25T10:30:05+00:00"
+        );
         assert_eq!(time("", "2026-11-25T10:30:00Z", ""), "2026-11-25T10:30:00Z");
         assert_eq!(time("at", "soon", "99999999999"), "soon");
     }

@@ -118,10 +118,12 @@ pub async fn open_ticket_once(
     let mut conn = state.pool.acquire().await?;
     let mut tx = conn.begin().await?;
     let lock_name = format!("{}/{}", request.api_key_id, request.key);
-    let is_free =
-        query_scalar!(r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#, lock_name)
-            .fetch_one(&mut *tx)
-            .await?;
+    let is_free = query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "free!""#,
+        lock_name
+    )
+    .fetch_one(&mut *tx)
+    .await?;
     if !is_free {
         return Ok(Idempotent::Running);
     }
@@ -153,7 +155,11 @@ pub async fn open_ticket_once(
 ///
 /// # Errors
 /// The database's.
-pub async fn keep_answer(state: &AppState, request: &Idempotency, body: &str) -> Result<(), sqlx::Error> {
+pub async fn keep_answer(
+    state: &AppState,
+    request: &Idempotency,
+    body: &str,
+) -> Result<(), sqlx::Error> {
     query!(
         "UPDATE idempotency_keys SET body = $3 WHERE api_key_id = $1 AND key = $2 AND body <> $3",
         request.api_key_id,
@@ -197,7 +203,11 @@ async fn insert(
             created_at: state.clock.now(),
             token: token.text.clone(),
         };
-        if insert_rows(state, &mut *conn, report, source, account_id, &opened, token.hash).await? {
+        if insert_rows(
+            state, &mut *conn, report, source, account_id, &opened, token.hash,
+        )
+        .await?
+        {
             return Ok(opened);
         }
     }
@@ -215,11 +225,22 @@ async fn insert_rows(
     token_hash: [u8; 32],
 ) -> Result<bool, sqlx::Error> {
     let link = NewLink::of(report, opened.created_at);
-    let recipients: Vec<String> = state.config.notify.iter().map(ToString::to_string).collect();
+    let recipients: Vec<String> = state
+        .config
+        .notify
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mail_ids: Vec<Uuid> = recipients.iter().map(|_| new_id()).collect();
-    let message_ids: Vec<String> =
-        mail_ids.iter().map(|_| new_message_id(state.config.mail_from.email.domain())).collect();
-    let grace = if link.state == LinkState::Waiting { state.config.link_grace.as_secs_f64() } else { 0.0 };
+    let message_ids: Vec<String> = mail_ids
+        .iter()
+        .map(|_| new_message_id(state.config.mail_from.email.domain()))
+        .collect();
+    let grace = if link.state == LinkState::Waiting {
+        state.config.link_grace.as_secs_f64()
+    } else {
+        0.0
+    };
     let inserted = query_scalar!(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,

@@ -39,7 +39,13 @@ pub enum ReportKind {
 
 impl ReportKind {
     /// All kinds, in the order of the form.
-    pub const ALL: [Self; 5] = [Self::Chat, Self::Upload, Self::Workflow, Self::Api, Self::Other];
+    pub const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Upload,
+        Self::Workflow,
+        Self::Api,
+        Self::Other,
+    ];
 
     /// The name on the wire and in Postgres.
     #[must_use]
@@ -94,16 +100,38 @@ impl Report {
     pub fn parse(raw: &RawReport, now: DateTime<Utc>) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut refused = |field, detail: String| errors.push(FieldError { field, detail });
-        let action = action(&raw.action).map_err(|rule| refused("action", rule)).ok();
-        let page_url = page_url(&raw.page_url).map_err(|rule| refused("page_url", rule)).ok();
-        let occurred_at = occurred_at(&raw.occurred_at, now).map_err(|rule| refused("occurred_at", rule)).ok();
+        let action = action(&raw.action)
+            .map_err(|rule| refused("action", rule))
+            .ok();
+        let page_url = page_url(&raw.page_url)
+            .map_err(|rule| refused("page_url", rule))
+            .ok();
+        let occurred_at = occurred_at(&raw.occurred_at, now)
+            .map_err(|rule| refused("occurred_at", rule))
+            .ok();
         let kind = kind(&raw.kind).map_err(|rule| refused("kind", rule)).ok();
-        let email = email(&raw.email).map_err(|rule| refused("email", rule)).ok();
-        let trace = stated_trace(&raw.trace_id).map_err(|rule| refused("trace_id", rule)).ok();
+        let email = email(&raw.email)
+            .map_err(|rule| refused("email", rule))
+            .ok();
+        let trace = stated_trace(&raw.trace_id)
+            .map_err(|rule| refused("trace_id", rule))
+            .ok();
         match (action, page_url, occurred_at, kind, email, trace) {
-            (Some(action), Some(page_url), Some(occurred_at), Some(kind), Some(email), Some(trace)) => {
-                Ok(Self { action, page_url, occurred_at, kind, email, trace })
-            }
+            (
+                Some(action),
+                Some(page_url),
+                Some(occurred_at),
+                Some(kind),
+                Some(email),
+                Some(trace),
+            ) => Ok(Self {
+                action,
+                page_url,
+                occurred_at,
+                kind,
+                email,
+                trace,
+            }),
             _ => Err(errors),
         }
     }
@@ -150,10 +178,12 @@ fn action(text: &str) -> Result<String, String> {
     match text.chars().count() {
         0 => Err("Say what you were doing, for example \"uploading a 40-page PDF\".".to_owned()),
         MIN_ACTION_CHARS..=MAX_ACTION_CHARS => Ok(text),
-        count if count < MIN_ACTION_CHARS => {
-            Err(format!("Say a little more: at least {MIN_ACTION_CHARS} characters."))
-        }
-        count => Err(format!("This has {count} characters; at most {MAX_ACTION_CHARS} are taken.")),
+        count if count < MIN_ACTION_CHARS => Err(format!(
+            "Say a little more: at least {MIN_ACTION_CHARS} characters."
+        )),
+        count => Err(format!(
+            "This has {count} characters; at most {MAX_ACTION_CHARS} are taken."
+        )),
     }
 }
 
@@ -164,16 +194,24 @@ fn page_url(text: &str) -> Result<Url, String> {
         return Err(format!("Give {EXAMPLE}."));
     }
     if text.len() > MAX_URL_BYTES {
-        return Err(format!("This address has {} bytes; at most {MAX_URL_BYTES} are taken.", text.len()));
+        return Err(format!(
+            "This address has {} bytes; at most {MAX_URL_BYTES} are taken.",
+            text.len()
+        ));
     }
-    let mut url = Url::parse(text).map_err(|error| format!("This is not a whole address ({error}). Give {EXAMPLE}."))?;
+    let mut url = Url::parse(text)
+        .map_err(|error| format!("This is not a whole address ({error}). Give {EXAMPLE}."))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(format!("The address must start with http:// or https://. Give {EXAMPLE}."));
+        return Err(format!(
+            "The address must start with http:// or https://. Give {EXAMPLE}."
+        ));
     }
     // Fails only for addresses that can't have credentials, which http ones can.
     let _removed = (url.set_username(""), url.set_password(None));
     if url.as_str().len() > MAX_URL_BYTES {
-        return Err(format!("Written out, this address has over {MAX_URL_BYTES} bytes."));
+        return Err(format!(
+            "Written out, this address has over {MAX_URL_BYTES} bytes."
+        ));
     }
     Ok(url)
 }
@@ -183,13 +221,18 @@ fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> 
         return Err("Say roughly when it happened.".to_owned());
     }
     let time = DateTime::parse_from_rfc3339(text.trim())
-        .map_err(|_unreadable| "Give a time with its offset from UTC, such as 2026-11-25T10:30:00+01:00.".to_owned())?
+        .map_err(|_unreadable| {
+            "Give a time with its offset from UTC, such as 2026-11-25T10:30:00+01:00.".to_owned()
+        })?
         .with_timezone(&Utc);
     if time > now + MAX_AHEAD {
         return Err("This time is in the future.".to_owned());
     }
     if time < now - MAX_AGE {
-        return Err(format!("This was more than {} days ago.", MAX_AGE.num_days()));
+        return Err(format!(
+            "This was more than {} days ago.",
+            MAX_AGE.num_days()
+        ));
     }
     // Postgres keeps microseconds.
     Ok(DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time))
@@ -200,8 +243,15 @@ fn kind(text: &str) -> Result<ReportKind, String> {
     if text.is_empty() {
         return Ok(ReportKind::Other);
     }
-    let known = ReportKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    known.ok_or_else(|| format!("Choose one of {}.", ReportKind::ALL.map(ReportKind::as_str).join(", ")))
+    let known = ReportKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == text);
+    known.ok_or_else(|| {
+        format!(
+            "Choose one of {}.",
+            ReportKind::ALL.map(ReportKind::as_str).join(", ")
+        )
+    })
 }
 
 fn email(text: &str) -> Result<Option<String>, String> {
@@ -210,13 +260,16 @@ fn email(text: &str) -> Result<Option<String>, String> {
         return Ok(None);
     }
     if text.len() > MAX_EMAIL_BYTES {
-        return Err(format!("This mail address has over {MAX_EMAIL_BYTES} bytes."));
+        return Err(format!(
+            "This mail address has over {MAX_EMAIL_BYTES} bytes."
+        ));
     }
     // Quoted local parts and domain literals are valid and nobody has one; our mail library must take it as well.
     let is_plain = !text.contains(['"', '[', '<', '(']) && EmailAddress::is_valid(text);
-    match is_plain && text.parse::<lettre::Address>().is_ok() {
-        true => Ok(Some(text.to_owned())),
-        false => Err("This is not a mail address such as you@example.com.".to_owned()),
+    if is_plain && text.parse::<lettre::Address>().is_ok() {
+        Ok(Some(text.to_owned()))
+    } else {
+        Err("This is not a mail address such as you@example.com.".to_owned())
     }
 }
 
@@ -281,13 +334,27 @@ mod tests {
         )
         .unwrap_err();
         let fields: Vec<_> = errors.iter().map(|error| error.field).collect();
-        assert_eq!(fields, ["action", "page_url", "occurred_at", "kind", "email", "trace_id"]);
+        assert_eq!(
+            fields,
+            [
+                "action",
+                "page_url",
+                "occurred_at",
+                "kind",
+                "email",
+                "trace_id"
+            ]
+        );
     }
 
     #[test]
     fn bounds_are_as_documented() {
         for (length, is_refused) in [(2, true), (3, false), (10_000, false), (10_001, true)] {
-            assert_eq!(!refused(|raw| raw.action = "é".repeat(length)).is_empty(), is_refused, "{length}");
+            assert_eq!(
+                !refused(|raw| raw.action = "é".repeat(length)).is_empty(),
+                is_refused,
+                "{length}"
+            );
         }
         for (time, is_refused) in [
             ("2026-11-25T10:36:00Z", false),
@@ -297,7 +364,11 @@ mod tests {
             ("2026-11-25T10:30:00", true),
             ("2026-11-25T11:30:00+01:00", false),
         ] {
-            assert_eq!(!refused(|raw| raw.occurred_at = time.to_owned()).is_empty(), is_refused, "{time}");
+            assert_eq!(
+                !refused(|raw| raw.occurred_at = time.to_owned()).is_empty(),
+                is_refused,
+                "{time}"
+            );
         }
         let long = format!("https://e.com/{}", "a".repeat(2_048 - 14));
         assert!(refused(|raw| raw.page_url = long.clone()).is_empty());
@@ -308,15 +379,33 @@ mod tests {
     fn urls_lose_credentials_and_must_be_web_addresses() {
         let mut raw = raw();
         raw.page_url = "https://me:secret@app.example.com/x".to_owned();
-        assert_eq!(Report::parse(&raw, now()).unwrap().page_url().as_str(), "https://app.example.com/x");
-        for url in ["javascript:alert(1)", "ftp://a/b", "/docs/7", "https://", "http:///"] {
-            assert_eq!(refused(|raw| raw.page_url = url.to_owned()), ["page_url"], "{url}");
+        assert_eq!(
+            Report::parse(&raw, now()).unwrap().page_url().as_str(),
+            "https://app.example.com/x"
+        );
+        for url in [
+            "javascript:alert(1)",
+            "ftp://a/b",
+            "/docs/7",
+            "https://",
+            "http:///",
+        ] {
+            assert_eq!(
+                refused(|raw| raw.page_url = url.to_owned()),
+                ["page_url"],
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn optional_fields_may_be_absent_and_control_characters_go() {
-        let mut raw = RawReport { trace_id: " ".to_owned(), email: String::new(), kind: String::new(), ..raw() };
+        let mut raw = RawReport {
+            trace_id: " ".to_owned(),
+            email: String::new(),
+            kind: String::new(),
+            ..raw()
+        };
         raw.action = " a\0b\u{7}c\r\nd ".to_owned();
         let report = Report::parse(&raw, now()).unwrap();
         assert_eq!(report.action(), "abc\nd");
@@ -326,8 +415,20 @@ mod tests {
 
     #[test]
     fn addresses_are_checked() {
-        for address in ["me", "a@", "@b", "a b@c.de", "a@b@c", "\"a b\"@c.de", "a\r\nBcc: x@y.z@c.de"] {
-            assert_eq!(refused(|raw| raw.email = address.to_owned()), ["email"], "{address}");
+        for address in [
+            "me",
+            "a@",
+            "@b",
+            "a b@c.de",
+            "a@b@c",
+            "\"a b\"@c.de",
+            "a\r\nBcc: x@y.z@c.de",
+        ] {
+            assert_eq!(
+                refused(|raw| raw.email = address.to_owned()),
+                ["email"],
+                "{address}"
+            );
         }
         assert!(refused(|raw| raw.email = "först.name+tag@exämple.com".to_owned()).is_empty());
     }

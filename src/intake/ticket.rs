@@ -22,7 +22,11 @@ use crate::traces::store as traces;
 ///
 /// # Errors
 /// [`PageError`].
-pub async fn show(path: web::Path<String>, query: web::Query<Fields>, state: web::Data<AppState>) -> PageResult {
+pub async fn show(
+    path: web::Path<String>,
+    query: web::Query<Fields>,
+    state: web::Data<AppState>,
+) -> PageResult {
     let ticket_id = find(&state, &path).await?;
     let mut page = page_of(&state, &path, ticket_id).await?;
     page.is_new = query.contains_key("sent");
@@ -46,28 +50,54 @@ pub async fn reply(
         Ok(body) => body,
         Err(error) => {
             let mut page = page_of(&state, &path, ticket_id).await?;
-            page.reply = ReplyForm { body: typed.to_owned(), error: Some(error) };
+            page.reply = ReplyForm {
+                body: typed.to_owned(),
+                error: Some(error),
+            };
             return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
         }
     };
-    tickets::add_message(&mut *state.pool.acquire().await?, ticket_id, None, &body, state.clock.now()).await?;
-    let page = state.config.base_url.join(&format!("/t/{path}#conversation"));
-    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, page)).finish())
+    tickets::add_message(
+        &mut *state.pool.acquire().await?,
+        ticket_id,
+        None,
+        &body,
+        state.clock.now(),
+    )
+    .await?;
+    let page = state
+        .config
+        .base_url
+        .join(&format!("/t/{path}#conversation"));
+    Ok(HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, page))
+        .finish())
 }
 
 async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
-    let found = tickets::find_by_token(&mut *state.pool.acquire().await?, token::hash(token)).await?;
+    let found =
+        tickets::find_by_token(&mut *state.pool.acquire().await?, token::hash(token)).await?;
     Ok(found.ok_or_else(missing)?)
 }
 
 fn missing() -> Problem {
-    Problem::not_found("This link opens no ticket. Check that it is complete: mail programs sometimes cut long links.")
+    Problem::not_found(
+        "This link opens no ticket. Check that it is complete: mail programs sometimes cut long links.",
+    )
 }
 
-async fn page_of(state: &AppState, token: &str, ticket_id: Uuid) -> Result<PublicTicketPage, PageError> {
+async fn page_of(
+    state: &AppState,
+    token: &str,
+    ticket_id: Uuid,
+) -> Result<PublicTicketPage, PageError> {
     let mut conn = state.pool.acquire().await?;
-    let ticket = tickets::find(&mut conn, ticket_id).await?.ok_or_else(missing)?;
-    let link = links::find(&mut conn, ticket_id).await?.ok_or_else(missing)?;
+    let ticket = tickets::find(&mut conn, ticket_id)
+        .await?
+        .ok_or_else(missing)?;
+    let link = links::find(&mut conn, ticket_id)
+        .await?
+        .ok_or_else(missing)?;
     let messages = tickets::messages(&mut conn, ticket_id).await?;
     let started = match link.trace().filter(|_| link.state == LinkState::Linked) {
         Some(trace_id) => traces::pinned_start(&mut conn, trace_id).await?,
@@ -106,7 +136,10 @@ fn build(
             },
         },
         occurred,
-        messages: messages.into_iter().map(|message| message_view(message, now)).collect(),
+        messages: messages
+            .into_iter()
+            .map(|message| message_view(message, now))
+            .collect(),
         reply: ReplyForm::default(),
         is_new: false,
     }

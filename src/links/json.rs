@@ -22,8 +22,18 @@ pub struct TicketJson<'a> {
 impl<'a> TicketJson<'a> {
     /// A ticket in this state.
     #[must_use]
-    pub fn new(id: Uuid, reference: &'a str, status: TicketStatus, created_at: DateTime<Utc>) -> Self {
-        Self { id, reference, status, created_at: rfc3339(created_at) }
+    pub fn new(
+        id: Uuid,
+        reference: &'a str,
+        status: TicketStatus,
+        created_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            reference,
+            status,
+            created_at: rfc3339(created_at),
+        }
     }
 }
 
@@ -51,15 +61,30 @@ impl TraceJson {
     /// The trace of a ticket in a list.
     #[must_use]
     pub fn listed(id: Option<Uuid>, state: LinkState, failure: Option<FailureClass>) -> Self {
-        let failure = failure.map(|class| FailureJson { class, advice: class.advice() });
-        Self { id: id.and_then(TraceId::from_uuid), state, failure }
+        let failure = failure.map(|class| FailureJson {
+            class,
+            advice: class.advice(),
+        });
+        Self {
+            id: id.and_then(TraceId::from_uuid),
+            state,
+            failure,
+        }
     }
 
     /// A trace that was just stated.
     #[must_use]
     pub fn stated(id: Option<TraceId>) -> Self {
-        let state = if id.is_some() { LinkState::Waiting } else { LinkState::None };
-        Self { id, state, failure: None }
+        let state = if id.is_some() {
+            LinkState::Waiting
+        } else {
+            LinkState::None
+        };
+        Self {
+            id,
+            state,
+            failure: None,
+        }
     }
 }
 

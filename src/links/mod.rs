@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod notice;
+pub mod render;
 pub mod resolve;
 pub mod state;
 pub mod store;

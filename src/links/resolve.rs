@@ -217,7 +217,9 @@ impl Resolver {
             now,
         )
         .await?;
-        outbox::store::hasten(&mut tx, &news).await?;
+        for &ticket_id in &news {
+            outbox::store::hasten(&mut tx, ticket_id).await?;
+        }
         tx.commit().await?;
         if !news.is_empty() {
             self.outbox_wake.notify_one();

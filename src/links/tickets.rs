@@ -10,7 +10,10 @@ use crate::traces::failure::FailureClass;
 
 /// A ticket in a list.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the columns, documented in migrations/0003_tickets.sql and 0004_links.sql")]
+#[expect(
+    missing_docs,
+    reason = "the columns, documented in migrations/0003_tickets.sql and 0004_links.sql"
+)]
 pub struct ListedTicket {
     pub id: Uuid,
     pub reference: String,
@@ -40,7 +43,8 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<ListedTicket>, sqlx::Error> {
     // No ticket is younger than this, so it stands for "from the start".
-    let (created_at, id) = before.unwrap_or((DateTime::<Utc>::from_timestamp_nanos(i64::MAX), Uuid::max()));
+    let (created_at, id) =
+        before.unwrap_or((DateTime::<Utc>::from_timestamp_nanos(i64::MAX), Uuid::max()));
     match status {
         Some(status) => {
             query_as!(
@@ -89,7 +93,10 @@ const MAX_TICKETS_OF_TRACE: i64 = 50;
 ///
 /// # Errors
 /// The database's.
-pub async fn of_trace(conn: &mut PgConnection, trace_id: Uuid) -> Result<Vec<ListedTicket>, sqlx::Error> {
+pub async fn of_trace(
+    conn: &mut PgConnection,
+    trace_id: Uuid,
+) -> Result<Vec<ListedTicket>, sqlx::Error> {
     query_as!(
         ListedTicket,
         r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at, left(t.action, $3) AS "action!",

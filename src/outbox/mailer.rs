@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use super::message::one_line;
 
+/// Folder of the `.eml` files, below the data folder.
+pub const MAIL_FOLDER: &str = "mail";
+
 /// How long a connection attempt to one address of the mail server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -100,7 +103,7 @@ impl Mailer {
     /// When the URL can't be read.
     pub fn from_config(smtp_url: Option<&str>, data_dir: &Path) -> Result<Self, MailerError> {
         let Some(url) = smtp_url else {
-            return Ok(Self::Files(data_dir.join("mail")));
+            return Ok(Self::Files(data_dir.join(MAIL_FOLDER)));
         };
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(MailerError::Url)?

@@ -7,7 +7,10 @@ pub const MAX_MESSAGE_CHARS: usize = 10_000;
 #[must_use]
 pub fn clean_text(text: &str) -> String {
     let unified = text.replace("\r\n", "\n").replace('\r', "\n");
-    let kept: String = unified.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let kept: String = unified
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect();
     kept.trim().to_owned()
 }
 
@@ -20,6 +23,8 @@ pub fn message_body(typed: &str) -> Result<String, String> {
     match body.chars().count() {
         0 => Err("Write something first.".to_owned()),
         1..=MAX_MESSAGE_CHARS => Ok(body),
-        count => Err(format!("This has {count} characters; at most {MAX_MESSAGE_CHARS} are taken.")),
+        count => Err(format!(
+            "This has {count} characters; at most {MAX_MESSAGE_CHARS} are taken."
+        )),
     }
 }

@@ -16,7 +16,8 @@ impl Reference {
     /// A random one of 32^6, about a thousand million. Whether it is taken, the database says.
     #[must_use]
     pub fn generate() -> Self {
-        let letters = random_bytes::<LENGTH>().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+        let letters =
+            random_bytes::<LENGTH>().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
         Self(format!("TD-{}", letters.iter().collect::<String>()))
     }
 
@@ -24,16 +25,23 @@ impl Reference {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let upper = text.trim().to_ascii_uppercase();
-        let letters = upper.strip_prefix("TD-").or_else(|| upper.strip_prefix("TD")).unwrap_or(&upper);
+        let letters = upper
+            .strip_prefix("TD-")
+            .or_else(|| upper.strip_prefix("TD"))
+            .unwrap_or(&upper);
         let letters: Option<String> = letters
             .chars()
             .map(|letter| match letter {
                 'O' => Some('0'),
                 'I' | 'L' => Some('1'),
-                _ => Some(letter).filter(|&letter| u8::try_from(letter).is_ok_and(|byte| ALPHABET.contains(&byte))),
+                _ => Some(letter).filter(|&letter| {
+                    u8::try_from(letter).is_ok_and(|byte| ALPHABET.contains(&byte))
+                }),
             })
             .collect();
-        letters.filter(|letters| letters.len() == LENGTH).map(|letters| Self(format!("TD-{letters}")))
+        letters
+            .filter(|letters| letters.len() == LENGTH)
+            .map(|letters| Self(format!("TD-{letters}")))
     }
 
     /// The text, prefix included.
@@ -59,7 +67,10 @@ mod tests {
             let reference = Reference::generate();
             assert_eq!(Reference::parse(reference.as_str()), Some(reference));
         }
-        assert_eq!(Reference::parse(" td-7f3k2q ").unwrap().as_str(), "TD-7F3K2Q");
+        assert_eq!(
+            Reference::parse(" td-7f3k2q ").unwrap().as_str(),
+            "TD-7F3K2Q"
+        );
         assert_eq!(Reference::parse("7F3KLO").unwrap().as_str(), "TD-7F3K10");
         assert!(Reference::parse("TD-7F3K2").is_none());
         assert!(Reference::parse("TD-7F3K2U").is_none());

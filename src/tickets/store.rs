@@ -10,7 +10,10 @@ use crate::clock::new_id;
 
 /// A ticket as kept. Kind and source are the texts of their enums: the words belong to intake.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the columns, documented in migrations/0003_tickets.sql")]
+#[expect(
+    missing_docs,
+    reason = "the columns, documented in migrations/0003_tickets.sql"
+)]
 pub struct Ticket {
     pub id: Uuid,
     pub reference: String,
@@ -45,16 +48,29 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Ticket>, s
 ///
 /// # Errors
 /// The database's.
-pub async fn find_by_token(conn: &mut PgConnection, token_hash: [u8; 32]) -> Result<Option<Uuid>, sqlx::Error> {
-    query_scalar!("SELECT id FROM tickets WHERE token_hash = $1", &token_hash[..]).fetch_optional(conn).await
+pub async fn find_by_token(
+    conn: &mut PgConnection,
+    token_hash: [u8; 32],
+) -> Result<Option<Uuid>, sqlx::Error> {
+    query_scalar!(
+        "SELECT id FROM tickets WHERE token_hash = $1",
+        &token_hash[..]
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// The ticket of this reference.
 ///
 /// # Errors
 /// The database's.
-pub async fn find_by_reference(conn: &mut PgConnection, reference: &str) -> Result<Option<Uuid>, sqlx::Error> {
-    query_scalar!("SELECT id FROM tickets WHERE reference = $1", reference).fetch_optional(conn).await
+pub async fn find_by_reference(
+    conn: &mut PgConnection,
+    reference: &str,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    query_scalar!("SELECT id FROM tickets WHERE reference = $1", reference)
+        .fetch_optional(conn)
+        .await
 }
 
 /// Who wrote a message.
@@ -89,7 +105,10 @@ const MAX_EVENTS: i64 = 1_000;
 ///
 /// # Errors
 /// The database's.
-pub async fn messages(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Vec<Message>, sqlx::Error> {
+pub async fn messages(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<Vec<Message>, sqlx::Error> {
     let mut newest_first = query_as!(
         Message,
         r#"SELECT author AS "author: MessageAuthor", staff.email AS "staff_email?", body, message.created_at
@@ -121,7 +140,10 @@ pub struct TicketEvent {
 ///
 /// # Errors
 /// The database's.
-pub async fn events(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Vec<TicketEvent>, sqlx::Error> {
+pub async fn events(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<Vec<TicketEvent>, sqlx::Error> {
     let mut newest_first = query_as!(
         TicketEvent,
         r#"SELECT event.kind AS "kind: TicketEventKind", staff.email AS "staff_email?", detail, event.created_at
@@ -148,8 +170,16 @@ pub async fn add_message(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let (author, kind, status) = match staff_id {
-        Some(_) => (MessageAuthor::Staff, TicketEventKind::Answered, TicketStatus::Pending),
-        None => (MessageAuthor::Reporter, TicketEventKind::Replied, TicketStatus::Open),
+        Some(_) => (
+            MessageAuthor::Staff,
+            TicketEventKind::Answered,
+            TicketStatus::Pending,
+        ),
+        None => (
+            MessageAuthor::Reporter,
+            TicketEventKind::Replied,
+            TicketStatus::Open,
+        ),
     };
     let mut tx = conn.begin().await?;
     query!(

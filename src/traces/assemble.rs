@@ -152,16 +152,15 @@ impl RawTrace {
         let mut encoded: Vec<&[u8]> = Vec::new();
         for span in placed {
             // Parts repeat their resources byte for byte; a trace has few.
-            let resource = match encoded
+            let resource = if let Some(index) = encoded
                 .iter()
                 .position(|known| *known == span.resource.resource)
             {
-                Some(index) => index,
-                None => {
-                    encoded.push(span.resource.resource);
-                    trace.resources.push(resource_of(span.resource.resource)?);
-                    encoded.len() - 1
-                }
+                index
+            } else {
+                encoded.push(span.resource.resource);
+                trace.resources.push(resource_of(span.resource.resource)?);
+                encoded.len() - 1
             };
             trace.spans.push(span_of(&span, resource)?);
         }

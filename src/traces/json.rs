@@ -19,7 +19,9 @@ const GROWTH: usize = 3;
 pub fn write(trace: &RawTrace) -> Result<Vec<u8>, ReadError> {
     let (spans, _) = trace.spans()?;
     let size: usize = trace.parts.iter().map(Vec::len).sum();
-    let mut json = Json { out: Vec::with_capacity(size * GROWTH) };
+    let mut json = Json {
+        out: Vec::with_capacity(size * GROWTH),
+    };
     json.raw(b"{\"resourceSpans\":[");
     // Spans of one scope follow each other, so each scope is opened once.
     for (index, run) in spans.chunk_by(is_same_scope).enumerate() {
@@ -31,7 +33,8 @@ pub fn write(trace: &RawTrace) -> Result<Vec<u8>, ReadError> {
 }
 
 fn is_same_scope(left: &PlacedSpan<'_>, right: &PlacedSpan<'_>) -> bool {
-    std::ptr::eq(left.scope.scope, right.scope.scope) && std::ptr::eq(left.resource.resource, right.resource.resource)
+    std::ptr::eq(left.scope.scope, right.scope.scope)
+        && std::ptr::eq(left.resource.resource, right.resource.resource)
 }
 
 struct Json {
@@ -58,7 +61,8 @@ impl Json {
             if byte >= 0x20 && byte != b'"' && byte != b'\\' {
                 continue;
             }
-            self.out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
+            self.out
+                .extend_from_slice(bytes.get(copied..at).unwrap_or_default());
             copied = at + 1;
             match byte {
                 b'"' => self.raw(b"\\\""),
@@ -69,7 +73,8 @@ impl Json {
                 _ => self.raw(format!("\\u{byte:04x}").as_bytes()),
             }
         }
-        self.out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+        self.out
+            .extend_from_slice(bytes.get(copied..).unwrap_or_default());
         self.out.push(b'"');
     }
 
@@ -94,7 +99,9 @@ impl Json {
     }
 
     fn resource_spans(&mut self, run: &[PlacedSpan<'_>]) -> Result<(), WireError> {
-        let Some(first) = run.first() else { return Ok(()) };
+        let Some(first) = run.first() else {
+            return Ok(());
+        };
         self.raw(b"{\"resource\":{\"attributes\":");
         self.attributes(otlp::attributes(first.resource.resource, 1))?;
         self.raw(b"},\"scopeSpans\":[{\"scope\":");
@@ -256,7 +263,9 @@ impl Json {
         &mut self,
         attributes: impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>>,
     ) -> Result<(), WireError> {
-        self.list(b",\"attributes\":", attributes, |json, (key, value)| json.attribute(key, *value))
+        self.list(b",\"attributes\":", attributes, |json, (key, value)| {
+            json.attribute(key, *value)
+        })
     }
 
     fn attributes<'a>(
@@ -285,13 +294,22 @@ impl Json {
     /// Nesting was bounded when the span was checked, so this recursion is.
     fn value(&mut self, value: ValueView<'_>) -> Result<(), WireError> {
         match value {
-            ValueView::Empty => return Ok(self.raw(b"{}")),
+            ValueView::Empty => {
+                return {
+                    self.raw(b"{}");
+                    Ok(())
+                };
+            }
             ValueView::String(text) => {
                 self.raw(b"{\"stringValue\":");
                 self.string(text);
             }
             ValueView::Bool(value) => {
-                self.raw(if value { b"{\"boolValue\":true" } else { b"{\"boolValue\":false" });
+                self.raw(if value {
+                    b"{\"boolValue\":true"
+                } else {
+                    b"{\"boolValue\":false"
+                });
             }
             ValueView::Int(value) => {
                 self.raw(b"{\"intValue\":");
@@ -326,7 +344,11 @@ impl Json {
         if value.is_nan() {
             self.raw(b"\"NaN\"");
         } else if value.is_infinite() {
-            self.raw(if value > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" });
+            self.raw(if value > 0.0 {
+                b"\"Infinity\""
+            } else {
+                b"\"-Infinity\""
+            });
         } else {
             self.raw(value.to_string().as_bytes());
         }

@@ -9,7 +9,7 @@ use super::ids::TraceId;
 /// A row of `trace_parts` before it has a time of arrival. Texts hold no NUL, which Postgres refuses.
 #[derive(Debug, Clone)]
 pub struct TracePart {
-    /// UUIDv7.
+    /// `UUIDv7`.
     pub part_id: Uuid,
     /// Whose spans these are.
     pub trace_id: TraceId,

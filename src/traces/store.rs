@@ -20,7 +20,7 @@ const PARTITION_LOCK: i64 = 0x7464_7061_7274;
 /// A stored part, still compressed.
 #[derive(Debug)]
 pub struct StoredPart {
-    /// UUIDv7; the same in both tables.
+    /// `UUIDv7`; the same in both tables.
     pub part_id: Uuid,
     /// Size once decompressed.
     pub raw_bytes: i32,
@@ -154,10 +154,16 @@ pub async fn pin(conn: &mut PgConnection, trace_id: TraceId) -> Result<u64, sqlx
 ///
 /// # Errors
 /// The database's.
-pub async fn pinned_start(conn: &mut PgConnection, trace_id: TraceId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    query_scalar!("SELECT min(started_at) FROM pinned_parts WHERE trace_id = $1", trace_id.as_uuid())
-        .fetch_one(conn)
-        .await
+pub async fn pinned_start(
+    conn: &mut PgConnection,
+    trace_id: TraceId,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    query_scalar!(
+        "SELECT min(started_at) FROM pinned_parts WHERE trace_id = $1",
+        trace_id.as_uuid()
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// The day from which on traces are kept: IDs reported for earlier times are past retention.
