@@ -1,1 +1,3 @@
 //! The join of tickets and traces.
+
+pub mod trace_ref;
