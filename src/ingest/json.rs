@@ -1,6 +1,6 @@
 //! OTLP JSON read leniently into OTLP protobuf, so that everything behind this door knows one encoding.
 //!
-//! The text is walked level by level ([`walk`]) and one span at a time is built in memory ([`value`], [`span`]): a
+//! The text is walked level by level (`walk`) and one span at a time is built in memory (`value`, `span`): a
 //! hostile body costs its own size and the messages made from it, no more. What is accepted beyond the specification's
 //! JSON mapping is what senders were seen to write: `snake_case` keys, names for enums, IDs in base64, `null`
 //! anywhere, whole floats for integers, the field names from before 2022.
