@@ -87,7 +87,7 @@ class Waterfall {
     section.classList.add("is-live");
 
     this.panel = section.querySelector(".wf-panel");
-    this.panel.innerHTML = `<header><h3 tabindex="-1"></h3><button type="button" class="quiet small" data-act="close">Close</button></header><div></div>`;
+    this.panel.innerHTML = `<header><h2 tabindex="-1"></h2><button type="button" class="quiet small" data-act="close">Close</button></header><div></div>`;
     this.panel.setAttribute("role", "region");
     this.panel.setAttribute("aria-label", "Span details");
     const keys = document.createElement("p");
