@@ -17,6 +17,17 @@ function copyButtons() {
   });
 }
 
+// Puts a ready sentence into a text box, where the cursor is.
+function insertButtons() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-insert]");
+    if (!button) return;
+    const box = document.getElementById(button.dataset.into);
+    box.setRangeText(button.dataset.insert, box.selectionStart, box.selectionEnd, "end");
+    box.focus();
+  });
+}
+
 // A second click on "Send" must not send twice. Coming back by the Back button allows it again.
 function sendOnce() {
   document.addEventListener("submit", (event) => {
@@ -35,6 +46,8 @@ function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.target.matches?.("textarea") && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.target.form?.requestSubmit();
+    } else if ((event.key === "j" || event.key === "k") && !isTyping(event)) {
+      stepThroughQueue(event.key === "j" ? 1 : -1);
     } else if (event.key === "/" && !event.defaultPrevented && !isTyping(event)) {
       const search = document.querySelector(".search input");
       if (search) {
@@ -44,6 +57,14 @@ function keys() {
       }
     }
   });
+}
+
+// As in mail programs: j and k walk the queue, Enter opens.
+function stepThroughQueue(step) {
+  const links = [...document.querySelectorAll("a.q-open")];
+  const now = links.indexOf(document.activeElement);
+  const next = now < 0 ? (step > 0 ? 0 : links.length - 1) : now + step;
+  links[next]?.focus();
 }
 
 function isTyping(event) {
@@ -128,6 +149,7 @@ function isWriting() {
 }
 
 copyButtons();
+insertButtons();
 sendOnce();
 keys();
 utcOffset();

@@ -2,6 +2,7 @@
 
 pub mod duration_text;
 pub mod failure;
+mod forest;
 pub mod ids;
 pub mod trace;
 pub mod waterfall;
