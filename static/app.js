@@ -17,6 +17,17 @@ function copyButtons() {
   });
 }
 
+// Puts a ready sentence into a text box, where the cursor is.
+function insertButtons() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-insert]");
+    if (!button) return;
+    const box = document.getElementById(button.dataset.into);
+    box.setRangeText(button.dataset.insert, box.selectionStart, box.selectionEnd, "end");
+    box.focus();
+  });
+}
+
 // A second click on "Send" must not send twice. Coming back by the Back button allows it again.
 function sendOnce() {
   document.addEventListener("submit", (event) => {
@@ -35,6 +46,8 @@ function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.target.matches?.("textarea") && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.target.form?.requestSubmit();
+    } else if ((event.key === "j" || event.key === "k") && !isTyping(event)) {
+      stepThroughQueue(event.key === "j" ? 1 : -1);
     } else if (event.key === "/" && !event.defaultPrevented && !isTyping(event)) {
       const search = document.querySelector(".search input");
       if (search) {
@@ -44,6 +57,14 @@ function keys() {
       }
     }
   });
+}
+
+// As in mail programs: j and k walk the queue, Enter opens.
+function stepThroughQueue(step) {
+  const links = [...document.querySelectorAll("a.q-open")];
+  const now = links.indexOf(document.activeElement);
+  const next = now < 0 ? (step > 0 ? 0 : links.length - 1) : now + step;
+  links[next]?.focus();
 }
 
 function isTyping(event) {
@@ -72,41 +93,63 @@ function utcOffset() {
   update();
 }
 
-// The queue fetches itself while it is looked at, and is swapped only where it changed, so that focus and scroll stay.
+// What may change by itself (`data-refresh`, in seconds) fetches its page while it is looked at. A list is swapped where
+// it changed, so that focus and scroll stay; a panel with a `data-state` is replaced when the state is another one.
 function refreshing() {
-  const list = document.querySelector("[data-refresh]");
-  if (!list) return;
-  const period = (Number(list.dataset.refresh) || REFRESH_FALLBACK_SECONDS) * 1000;
+  const first = document.querySelector("[data-refresh]");
+  if (!first) return;
   const refresh = async () => {
-    if (document.hidden) return;
+    const part = document.querySelector("[data-refresh]");
+    if (document.hidden || !part) return;
     try {
       const response = await fetch(location.href, { headers: { accept: "text/html" } });
       if (response.redirected || response.status === 401) return location.reload();
-      if (response.ok) swap(list, await response.text());
+      if (!response.ok) return;
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const fresh = page.getElementById(part.id);
+      if (fresh && part.dataset.state) replacePanel(part, fresh);
+      else if (fresh) swapList(part, fresh);
     } catch {
       // Offline, or the server restarts: the next round tries again.
     }
   };
-  setInterval(refresh, period);
+  setInterval(refresh, (Number(first.dataset.refresh) || REFRESH_FALLBACK_SECONDS) * 1000);
   document.addEventListener("visibilitychange", refresh);
 }
 
-function swap(list, html) {
-  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById(list.id);
-  if (!fresh || fresh.innerHTML === list.dataset.shown) return;
+function swapList(list, fresh) {
+  if (fresh.innerHTML === list.dataset.shown) return;
   list.dataset.shown = fresh.innerHTML;
-  const hrefs = () => new Set([...list.querySelectorAll("a.q-open")].map((link) => link.getAttribute("href")));
-  const known = hrefs();
+  const links = () => [...list.querySelectorAll("a.q-open")];
+  const known = new Set(links().map((link) => link.getAttribute("href")));
   const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   list.replaceChildren(...fresh.childNodes);
-  for (const link of list.querySelectorAll("a.q-open")) {
+  for (const link of links()) {
     const href = link.getAttribute("href");
     if (!known.has(href)) link.closest("tr").classList.add("is-new");
     if (href === focused) link.focus({ preventScroll: true });
   }
 }
 
+// A waterfall needs its script, so the page is loaded anew, but never under someone who is writing.
+function replacePanel(panel, fresh) {
+  if (fresh.dataset.state === panel.dataset.state) return;
+  if (!fresh.querySelector("[data-waterfall]")) return panel.replaceWith(fresh);
+  if (!isWriting()) return location.reload();
+  panel.removeAttribute("data-refresh");
+  const note = document.createElement("p");
+  note.className = "done";
+  note.setAttribute("role", "status");
+  note.textContent = "The trace has arrived. It shows when you reload this page, or send your answer.";
+  panel.prepend(note);
+}
+
+function isWriting() {
+  return [...document.querySelectorAll("main textarea, main input")].some((field) => field.value !== field.defaultValue);
+}
+
 copyButtons();
+insertButtons();
 sendOnce();
 keys();
 utcOffset();

@@ -6,6 +6,8 @@ const ERROR = 1, ORPHAN = 2, SKEWED = 4, CIRCLE = 8;
 const COLOURS = 12;
 const MAX_INDENT = 30;
 const OVERSCAN = 10; // rows kept above and below the visible ones, so that fast scrolling shows no gap
+const PANEL_SHOWN_PX = 160; // less of the details than this counts as out of sight
+const FIT_MARGIN_PX = 40; // the frame's border and the line of key names
 const DETAILS_DELAY_MS = 120; // moving through rows with a held key fetches only where it stops
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -85,7 +87,7 @@ class Waterfall {
     section.classList.add("is-live");
 
     this.panel = section.querySelector(".wf-panel");
-    this.panel.innerHTML = `<header><h3 tabindex="-1"></h3><button type="button" class="quiet small" data-act="close">Close</button></header><div></div>`;
+    this.panel.innerHTML = `<header><h2 tabindex="-1"></h2><button type="button" class="quiet small" data-act="close">Close</button></header><div></div>`;
     this.panel.setAttribute("role", "region");
     this.panel.setAttribute("aria-label", "Span details");
     const keys = document.createElement("p");
@@ -116,7 +118,23 @@ class Waterfall {
       event.preventDefault();
       this.show(this.data.id.indexOf(link.dataset.showSpan));
     });
+    addEventListener("hashchange", () => this.show(this.rowOfHash()));
     new ResizeObserver(() => this.measure()).observe(this.scroll);
+    addEventListener("resize", () => this.fit());
+    this.fit();
+  }
+
+  // As high as what is left of the window below its top, so that the failing span shows without scrolling the page.
+  // Where it starts below the window's edge, the stylesheet's height holds.
+  fit() {
+    const top = this.scroll.getBoundingClientRect().top + scrollY;
+    const left = innerHeight - top - FIT_MARGIN_PX;
+    if (left > 0) this.section.style.setProperty("--fit", `${left}px`);
+    else this.section.style.removeProperty("--fit");
+  }
+
+  rowOfHash() {
+    return location.hash.startsWith("#s-") ? this.data.id.indexOf(location.hash.slice(3)) : -1;
   }
 
   // Which rows stand where: `visible[position]` is a row, `positions[row]` its position or -1.
@@ -151,6 +169,7 @@ class Waterfall {
     this.canvas.append(probe);
     const height = probe.getBoundingClientRect().height || 30;
     probe.remove();
+    this.section.style.setProperty("--gutter", `${this.scroll.offsetWidth - this.scroll.clientWidth}px`);
     if (height !== this.rowHeight) {
       this.rowHeight = height;
       for (const element of this.elements.values()) element.remove();
@@ -209,7 +228,7 @@ class Waterfall {
     if (flags & ERROR) name.querySelector("b").insertAdjacentHTML("beforebegin", BANG);
     this.drawFold(row, element, name);
     for (const [is, text, kind] of [
-      [row === data.failing, "failing span", ""],
+      [row === data.failing, "failing", ""],
       [flags & ORPHAN, "no parent", "odd"],
       [flags & SKEWED, "clock skew", "odd"],
       [flags & CIRCLE, "circle", "odd"],
@@ -290,7 +309,9 @@ class Waterfall {
   reveal(row, centre) {
     const top = this.positions[row] * this.rowHeight;
     const { scrollTop, clientHeight } = this.scroll;
-    if (centre) this.scroll.scrollTop = top - (clientHeight - this.rowHeight) / 2;
+    const fitsFromTop = top + 2 * this.rowHeight < clientHeight;
+    if (centre && fitsFromTop) this.scroll.scrollTop = 0;
+    else if (centre) this.scroll.scrollTop = top - (clientHeight - this.rowHeight) / 2;
     else if (top < scrollTop) this.scroll.scrollTop = top;
     else if (top + this.rowHeight > scrollTop + clientHeight) this.scroll.scrollTop = top + this.rowHeight - clientHeight;
   }
@@ -306,11 +327,8 @@ class Waterfall {
     for (let above = this.parents[row]; above >= 0; above = this.parents[above]) this.isFolded[above] = 0;
     this.layOut();
     this.select(row, { centre: true });
-    this.openPanel();
-    if (focus) {
-      this.scroll.focus({ preventScroll: true });
-      this.section.querySelector(".wf-body").scrollIntoView({ block: "nearest" });
-    }
+    this.openPanel(focus);
+    if (focus) this.scroll.focus({ preventScroll: true });
   }
 
   fold(row, isFolded) {
@@ -464,11 +482,14 @@ class Waterfall {
     }
   }
 
-  openPanel() {
+  // `isAsked`: someone wants to see it now, so the page moves if it opens below the window's edge.
+  openPanel(isAsked = true) {
     if (this.selected < 0) return;
     this.panel.hidden = false;
     this.section.classList.add("has-panel");
     this.fillPanel();
+    const isOutOfSight = this.panel.getBoundingClientRect().top > innerHeight - PANEL_SHOWN_PX;
+    if (isAsked && isOutOfSight) this.tools.scrollIntoView({ block: "start" });
   }
 
   closePanel() {
@@ -564,9 +585,8 @@ async function start(section) {
     const response = await fetch(`${section.dataset.waterfall}/waterfall.json`);
     if (!response.ok) throw new Error(`${response.status}`);
     const waterfall = new Waterfall(section, await response.json());
-    const asked = location.hash.startsWith("#s-") ? waterfall.data.id.indexOf(location.hash.slice(3)) : -1;
-    const row = asked >= 0 ? asked : waterfall.data.failing ?? -1;
-    if (row >= 0) waterfall.show(row, { focus: false });
+    const asked = waterfall.rowOfHash();
+    waterfall.show(asked >= 0 ? asked : waterfall.data.failing ?? -1, { focus: false });
   } catch (error) {
     // The rows that came with the page are shown instead.
     section.classList.add("is-plain");

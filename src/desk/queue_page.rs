@@ -141,10 +141,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_row_opens_its_ticket() {
+    fn rows() -> Vec<QueueRow> {
         use FailureClass::{DocumentFailed, InternalError, PlanLimit, ProviderError, Timeout};
-        let rows = vec![
+        vec![
             row(
                 0,
                 "asking Focus to summarise a dataset of 12 docs",
@@ -208,8 +207,12 @@ mod tests {
                 LinkState::Linked,
                 None,
             ),
-        ];
-        let html = testing::render("queue", &page(rows));
+        ]
+    }
+
+    #[test]
+    fn each_row_opens_its_ticket() {
+        let html = testing::render("queue", &page(rows()));
         assert!(html.contains(r#"<a class="q-open" href="/desk/tickets/0">"#));
         assert!(html.contains("chat &#60;b&#62;doesn"), "text is escaped");
         assert!(html.contains("/desk?status=open&amp;before=0193%2Ba%2Fb"));

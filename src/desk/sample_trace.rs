@@ -5,6 +5,7 @@ use crate::traces::ids::{SpanId, TraceId};
 use crate::traces::trace::{
     AttributeValue, Resource, Span, SpanEvent, SpanKind, SpanLink, SpanStatus, Trace,
 };
+use SpanKind::{Client, Consumer, Internal, Producer, Server};
 
 /// 25 November 2026, 10:31:04 UTC, in nanoseconds.
 const START_NS: u64 = 1_795_602_664_000_000_000;
@@ -25,15 +26,7 @@ fn id(number: i64) -> SpanId {
     SpanId::from_i64(0x7e3a_9c00_0000_0000 + number).unwrap()
 }
 
-fn span(
-    number: i64,
-    parent: Option<i64>,
-    resource: usize,
-    name: &str,
-    kind: SpanKind,
-    at_us: u64,
-    took_us: u64,
-) -> Span {
+fn span((number, parent, resource, name, kind, at_us, took_us): Line) -> Span {
     let start_ns = START_NS + at_us * 1_000;
     Span {
         id: id(number),
@@ -76,115 +69,40 @@ const STACK: &str = r#"Traceback (most recent call last):
     raise ProviderOverloaded(response.status, body["error"]["message"])
 model_gateway.errors.ProviderOverloaded: 529 overloaded_error: the model is temporarily overloaded"#;
 
+/// Number, parent, resource, name, kind, start and duration in microseconds.
+type Line = (i64, Option<i64>, usize, &'static str, SpanKind, u64, u64);
+
+#[rustfmt::skip]
+const CHAT: [Line; 24] = [
+    (1, None, 0, "POST /chat/{conversation}/messages", Client, 0, 6_412_300),
+    (2, Some(1), 1, "POST /api/chat/messages", Server, 4_100, 6_404_000),
+    (3, Some(2), 1, "session.load", Internal, 4_800, 2_300),
+    (4, Some(3), 1, "redis GET session", Client, 5_000, 1_900),
+    (5, Some(2), 1, "quota.check", Internal, 7_400, 3_800),
+    (6, Some(5), 5, "SELECT usage_by_day", Client, 7_900, 2_950),
+    (7, Some(2), 1, "retrieve documents", Internal, 11_900, 388_000),
+    (8, Some(7), 2, "POST /search", Server, 14_200, 381_000),
+    (9, Some(8), 2, "embed query", Internal, 15_000, 118_000),
+    (10, Some(9), 2, "POST embeddings", Client, 16_100, 115_400),
+    (11, Some(8), 2, "vector search", Internal, 134_000, 201_000),
+    (12, Some(11), 6, "SELECT chunks ORDER BY embedding <=> $1 LIMIT 40", Client, 135_200, 196_300),
+    (13, Some(8), 2, "rerank", Internal, 336_000, 57_000),
+    (14, Some(2), 1, "build prompt", Internal, 401_000, 9_400),
+    (15, Some(2), 3, "POST /v1/complete", Server, 412_600, 5_940_000),
+    (16, Some(15), 3, "route model", Internal, 413_000, 180),
+    (17, Some(15), 3, "chat claude-large", Client, 413_900, 2_870_000),
+    (18, Some(15), 3, "backoff", Internal, 3_284_500, 1_000_000),
+    (19, Some(15), 3, "chat claude-large", Client, 4_285_100, 2_062_000),
+    (20, Some(15), 3, "publish usage", Producer, 6_349_000, 1_400),
+    (21, Some(20), 4, "usage process", Consumer, 6_348_200, 12_800),
+    (22, Some(21), 5, "INSERT usage_events", Client, 6_351_000, 4_100),
+    (23, Some(99), 4, "flush invoices", Internal, 6_370_000, 22_000),
+    (24, Some(2), 1, "render error", Internal, 6_355_000, 1_050),
+];
+
 /// A chat over documents that its provider refuses twice, with an orphan and a skewed clock.
 pub(super) fn chat() -> Trace {
-    use SpanKind::{Client, Consumer, Internal, Producer, Server};
-    let mut spans = vec![
-        span(
-            1,
-            None,
-            0,
-            "POST /chat/{conversation}/messages",
-            Client,
-            0,
-            6_412_300,
-        ),
-        span(
-            2,
-            Some(1),
-            1,
-            "POST /api/chat/messages",
-            Server,
-            4_100,
-            6_404_000,
-        ),
-        span(3, Some(2), 1, "session.load", Internal, 4_800, 2_300),
-        span(4, Some(3), 1, "redis GET session", Client, 5_000, 1_900),
-        span(5, Some(2), 1, "quota.check", Internal, 7_400, 3_800),
-        span(6, Some(5), 5, "SELECT usage_by_day", Client, 7_900, 2_950),
-        span(
-            7,
-            Some(2),
-            1,
-            "retrieve documents",
-            Internal,
-            11_900,
-            388_000,
-        ),
-        span(8, Some(7), 2, "POST /search", Server, 14_200, 381_000),
-        span(9, Some(8), 2, "embed query", Internal, 15_000, 118_000),
-        span(10, Some(9), 2, "POST embeddings", Client, 16_100, 115_400),
-        span(11, Some(8), 2, "vector search", Internal, 134_000, 201_000),
-        span(
-            12,
-            Some(11),
-            6,
-            "SELECT chunks ORDER BY embedding <=> $1 LIMIT 40",
-            Client,
-            135_200,
-            196_300,
-        ),
-        span(13, Some(8), 2, "rerank", Internal, 336_000, 57_000),
-        span(14, Some(2), 1, "build prompt", Internal, 401_000, 9_400),
-        span(
-            15,
-            Some(2),
-            3,
-            "POST /v1/complete",
-            Server,
-            412_600,
-            5_940_000,
-        ),
-        span(16, Some(15), 3, "route model", Internal, 413_000, 180),
-        span(
-            17,
-            Some(15),
-            3,
-            "chat claude-large",
-            Client,
-            413_900,
-            2_870_000,
-        ),
-        span(18, Some(15), 3, "backoff", Internal, 3_284_500, 1_000_000),
-        span(
-            19,
-            Some(15),
-            3,
-            "chat claude-large",
-            Client,
-            4_285_100,
-            2_062_000,
-        ),
-        span(20, Some(15), 3, "publish usage", Producer, 6_349_000, 1_400),
-        span(
-            21,
-            Some(20),
-            4,
-            "usage process",
-            Consumer,
-            6_348_200,
-            12_800,
-        ),
-        span(
-            22,
-            Some(21),
-            5,
-            "INSERT usage_events",
-            Client,
-            6_351_000,
-            4_100,
-        ),
-        span(
-            23,
-            Some(99),
-            4,
-            "flush invoices",
-            Internal,
-            6_370_000,
-            22_000,
-        ),
-        span(24, Some(2), 1, "render error", Internal, 6_355_000, 1_050),
-    ];
+    let mut spans: Vec<Span> = CHAT.into_iter().map(span).collect();
     fail(&mut spans);
     spans.sort_by_key(|span| span.start_ns);
     Trace {
@@ -299,7 +217,7 @@ pub(super) fn large(count: u32) -> Trace {
                 "score",
                 "write result",
             ][(n % 6) as usize];
-            let mut span = span(
+            let mut span = span((
                 i64::from(n) + 1,
                 parent,
                 (n as usize * 3 / 2) % 7,
@@ -311,7 +229,7 @@ pub(super) fn large(count: u32) -> Trace {
                 } else {
                     step * u64::from(1 + n * 7 % 90)
                 },
-            );
+            ));
             if n % 331 == 330 {
                 span.status = SpanStatus::Error;
                 span.status_message = format!("chunk {n} could not be scored");

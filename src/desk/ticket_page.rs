@@ -5,6 +5,7 @@ use askama::Template;
 use super::trace_view::TraceView;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::state::LinkState;
 use crate::tickets::status::TicketStatus;
 
 /// `GET /desk/tickets/{id}`.
@@ -90,7 +91,23 @@ pub enum TracePanel {
     Linked(Box<TraceView>),
 }
 
+impl TracePanel {
+    fn state(&self) -> LinkState {
+        match self {
+            Self::None => LinkState::None,
+            Self::Waiting { .. } => LinkState::Waiting,
+            Self::Missing { .. } => LinkState::Missing,
+            Self::Linked(_) => LinkState::Linked,
+        }
+    }
+}
+
 impl TicketPage {
+    /// Whether the panel may change by itself soon, so that the page looks for it.
+    fn may_change(&self) -> bool {
+        self.trace.state() == LinkState::Waiting
+    }
+
     fn is_closed(&self) -> bool {
         matches!(self.status, TicketStatus::Solved | TicketStatus::Spam)
     }

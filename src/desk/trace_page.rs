@@ -138,7 +138,7 @@ mod tests {
     fn a_large_trace_shows_what_matters_and_says_what_is_left_out() {
         let html = render("trace-large", &sample_trace::large(10_000), None);
         assert_eq!(html.matches("class=\"wf-item\"").count(), 500);
-        assert!(html.contains("Shown are the 500 most relevant of 10000 spans"));
+        assert!(html.contains("Shown are the 500 most relevant of 10,000 spans"));
     }
 
     #[test]

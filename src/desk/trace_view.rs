@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::span_view::SpanDetails;
 use crate::http::view::When;
-use crate::traces::duration_text::{format_duration, format_percent};
+use crate::traces::duration_text::{format_count, format_duration, format_percent};
 use crate::traces::failure::{Failure, FailureClass};
 use crate::traces::trace::Trace;
 use crate::traces::waterfall::{self, Row, Waterfall};
@@ -30,6 +30,8 @@ pub struct TraceView {
     pub span_count: usize,
     /// Spans with status ERROR.
     pub error_count: usize,
+    /// [`Self::span_count`] with its thousands apart.
+    pub span_count_text: String,
     /// From the earliest start to the latest end.
     pub duration: String,
     /// The earliest start.
@@ -116,6 +118,7 @@ impl TraceView {
             services: services(&waterfall),
             span_count: waterfall.rows.len(),
             error_count: waterfall.error_count,
+            span_count_text: format_count(waterfall.rows.len()),
             duration: format_duration(waterfall.duration_ns),
             started: When::from_unix_ns(waterfall.started_ns, now),
             failure: failure.map(|failure| failure_view(failure, &waterfall)),
@@ -206,14 +209,14 @@ fn notes(trace: &Trace, waterfall: &Waterfall) -> Vec<String> {
         if n == 1 {
             "1 span".to_owned()
         } else {
-            format!("{n} spans")
+            format!("{} spans", format_count(n))
         }
     };
     let mut notes = Vec::new();
     let orphans = count(|row| row.marks.is_orphan);
     if orphans > 0 {
         notes.push(format!(
-            "The parent of {} never arrived. They are shown under the root: a service may not be instrumented, or its spans are still on the way.",
+            "The parent of {} never arrived, so the place in the tree is not known. A service may not be instrumented, or its spans are still on the way.",
             spans(orphans)
         ));
     }
@@ -227,13 +230,13 @@ fn notes(trace: &Trace, waterfall: &Waterfall) -> Vec<String> {
     let cycles = count(|row| row.marks.is_in_cycle);
     if cycles > 0 {
         notes.push(format!(
-            "{} name each other as parents in a circle. It is cut at the earliest one.",
+            "Parents go round in a circle through {}. It is cut at the earliest one.",
             spans(cycles)
         ));
     }
     if trace.duplicate_count > 0 {
         notes.push(format!(
-            "{} arrived more than once and are shown once.",
+            "Repeats left out: {} arrived more than once.",
             spans(trace.duplicate_count)
         ));
     }

@@ -57,6 +57,22 @@ pub enum PublicLink {
     },
 }
 
+impl PublicLink {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Waiting => "waiting",
+            Self::Missing => "missing",
+            Self::Linked { .. } => "linked",
+        }
+    }
+
+    /// Whether it may change by itself soon, so that the page looks for it.
+    fn may_change(&self) -> bool {
+        matches!(self, Self::Waiting)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;

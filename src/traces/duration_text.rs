@@ -1,4 +1,4 @@
-//! Durations as people read them.
+//! Durations, shares and counts as people read them.
 
 const US: u64 = 1_000;
 const MS: u64 = 1_000 * US;
@@ -57,6 +57,20 @@ pub fn format_percent(part: u64, whole: u64) -> String {
     format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
 }
 
+/// A count with its thousands apart: `10,000`.
+#[must_use]
+pub fn format_count(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +97,18 @@ mod tests {
             (u64::MAX, "213503 d 23 h"),
         ] {
             assert_eq!(format_duration(ns), text, "{ns}");
+        }
+    }
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(format_count(count), text);
         }
     }
 

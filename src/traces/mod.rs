@@ -6,6 +6,7 @@ pub mod copy;
 pub mod duration_text;
 pub mod facts;
 pub mod failure;
+mod forest;
 pub mod ids;
 pub mod json;
 pub mod otlp;
