@@ -307,8 +307,8 @@ fn told_event(event: &tracing::Event<'_>, failed: bool) -> Event {
     event.record(&mut FieldReader(&mut attributes));
     for attribute in attributes.iter_mut().filter(|_| failed) {
         match attribute.key.as_str() {
-            "message" => attribute.key = "exception.type".to_owned(),
-            "error" => attribute.key = "exception.message".to_owned(),
+            "message" => "exception.type".clone_into(&mut attribute.key),
+            "error" => "exception.message".clone_into(&mut attribute.key),
             _ => {}
         }
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use secrecy::ExposeSecret as _;
 
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::access::store;

@@ -1,7 +1,7 @@
 //! `tracedesk import`: traces from files. A bad record names file and position; the good ones are kept.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,11 +13,14 @@ use tokio::sync::Notify;
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ingest::import::{Chunk, read_file};
+use crate::ingest::import::read_file;
 use crate::ingest::split::split;
 use crate::ingest::writer::store_directly;
 use crate::links::resolve::Resolver;
 use crate::traces::ids::TraceId;
+
+/// Bytes of spans stored at a time: as much as the service's writers take.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Which files.
 #[derive(Debug, Args)]
@@ -75,39 +78,66 @@ async fn import_all(
     files: &[PathBuf],
     imported: &mut Imported,
 ) -> anyhow::Result<()> {
-    let total = files
+    let sizes = files
         .iter()
-        .filter_map(|file| std::fs::metadata(file).ok())
-        .map(|data| data.len())
-        .sum();
-    let bar = progress_bar(total);
-    for file in files {
-        let chunks = match read_file(file) {
-            Ok(chunks) => chunks,
-            Err(error) => {
-                bar.suspend(|| eprintln!("tracedesk: {error}"));
-                imported.failures += 1;
-                continue;
-            }
-        };
-        for chunk in chunks {
-            match chunk {
-                Ok(chunk) => {
-                    bar.inc(chunk.bytes_read);
-                    let file_name = file.display().to_string();
-                    if let Some(problem) = import_chunk(database, &chunk, imported).await? {
-                        bar.suspend(|| eprintln!("tracedesk: {file_name}: {problem}"));
-                    }
-                }
-                Err(error) => {
-                    bar.suspend(|| eprintln!("tracedesk: {error}"));
-                    imported.failures += 1;
-                }
-            }
-        }
+        .map(|file| std::fs::metadata(file).map_or(0, |data| data.len()));
+    let bar = progress_bar(sizes.clone().sum());
+    for (file, size) in files.iter().zip(sizes) {
+        let before = bar.position();
+        let say =
+            |problem: &dyn std::fmt::Display| bar.suspend(|| eprintln!("tracedesk: {problem}"));
+        import_file(database, file, imported, &say, &|read| {
+            bar.set_position(before + read);
+        })
+        .await?;
+        bar.set_position(before + size);
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Reads a file and stores it in batches: records may be as small as one span.
+async fn import_file(
+    database: &Database,
+    file: &Path,
+    imported: &mut Imported,
+    say: &dyn Fn(&dyn std::fmt::Display),
+    progress: &dyn Fn(u64),
+) -> anyhow::Result<()> {
+    let chunks = match read_file(file) {
+        Ok(chunks) => chunks,
+        Err(error) => {
+            say(&error);
+            imported.failures += 1;
+            return Ok(());
+        }
+    };
+    let mut batch = Vec::new();
+    for chunk in chunks {
+        match chunk {
+            Ok(chunk) => {
+                progress(chunk.bytes_read);
+                // Encoded requests that follow each other are one request.
+                batch.extend_from_slice(&chunk.request);
+                if let Some(reason) = chunk.first_reason {
+                    imported.failures += chunk.rejected;
+                    say(&format_args!(
+                        "{}: {} left out: {reason}",
+                        file.display(),
+                        counted(chunk.rejected, "span")
+                    ));
+                }
+            }
+            Err(error) => {
+                say(&error);
+                imported.failures += 1;
+            }
+        }
+        if batch.len() > BATCH_BYTES {
+            import_batch(database, file, &std::mem::take(&mut batch), imported, say).await?;
+        }
+    }
+    import_batch(database, file, &batch, imported, say).await
 }
 
 fn progress_bar(total: u64) -> ProgressBar {
@@ -119,20 +149,20 @@ fn progress_bar(total: u64) -> ProgressBar {
     bar
 }
 
-/// Stores a chunk's spans and links tickets that wait for them. Returns what was left out, in words.
-///
-/// # Errors
-/// The database's.
-pub async fn import_chunk(
+/// Stores spans, and links tickets that wait for them.
+async fn import_batch(
     database: &Database,
-    chunk: &Chunk,
+    file: &Path,
+    request: &[u8],
     imported: &mut Imported,
-) -> anyhow::Result<Option<String>> {
-    let split = match split(&chunk.request) {
+    say: &dyn Fn(&dyn std::fmt::Display),
+) -> anyhow::Result<()> {
+    let split = match split(request) {
         Ok(split) => split,
         Err(error) => {
             imported.failures += 1;
-            return Ok(Some(error.to_string()));
+            say(&format_args!("{}: {error}", file.display()));
+            return Ok(());
         }
     };
     let clock = Clock::system();
@@ -147,12 +177,13 @@ pub async fn import_chunk(
         .context("linking tickets")?;
     imported.spans += split.accepted;
     imported.traces.extend(ids);
-    let rejected = split.rejected + chunk.rejected;
-    imported.failures += rejected;
-    let reason = chunk
-        .first_reason
-        .clone()
-        .or(split.first_reason)
-        .unwrap_or_default();
-    Ok((rejected > 0).then(|| format!("{} left out: {reason}", counted(rejected, "span"))))
+    if let Some(reason) = split.first_reason {
+        imported.failures += split.rejected;
+        say(&format_args!(
+            "{}: {} left out: {reason}",
+            file.display(),
+            counted(split.rejected, "span")
+        ));
+    }
+    Ok(())
 }

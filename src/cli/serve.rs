@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::Database;

@@ -82,7 +82,7 @@ struct Gathered<'a> {
 
 struct Scope<'a> {
     resource: ResourceSpansView<'a>,
-    scope: ScopeSpansView<'a>,
+    spans: ScopeSpansView<'a>,
     service: &'a str,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Gathered<'a> {
     ) {
         self.scopes.push(Scope {
             resource,
-            scope,
+            spans: scope,
             service,
         });
     }
@@ -193,20 +193,20 @@ fn encode(scopes: &[Scope<'_>], spans: &[(usize, &[u8])]) -> Vec<u8> {
             .iter()
             .map(|(_, span)| wire::message_size(span.len()))
             .sum();
-        let scope_size = optional_size(scope.scope.scope)
+        let scope_size = optional_size(scope.spans.scope)
             + spans_size
-            + optional_size(scope.scope.schema_url.as_bytes());
+            + optional_size(scope.spans.schema_url.as_bytes());
         let resource_size = optional_size(scope.resource.resource)
             + wire::message_size(scope_size)
             + optional_size(scope.resource.schema_url.as_bytes());
         wire::put_header(&mut out, 1, resource_size);
         put_optional(&mut out, 1, scope.resource.resource);
         wire::put_header(&mut out, 2, scope_size);
-        put_optional(&mut out, 1, scope.scope.scope);
+        put_optional(&mut out, 1, scope.spans.scope);
         for (_, span) in run {
             wire::put_message(&mut out, 2, span);
         }
-        put_optional(&mut out, 3, scope.scope.schema_url.as_bytes());
+        put_optional(&mut out, 3, scope.spans.schema_url.as_bytes());
         put_optional(&mut out, 3, scope.resource.schema_url.as_bytes());
     }
     out
