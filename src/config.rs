@@ -169,10 +169,7 @@ impl Config {
             value,
             errors: Vec::new(),
         };
-        let listen = values.parse("TRACEDESK_LISTEN", "127.0.0.1:8080", |text| {
-            text.parse::<SocketAddr>()
-                .map_err(|_not_one| format!("{text:?} is not an address such as 127.0.0.1:8080"))
-        });
+        let listen = values.parse("TRACEDESK_LISTEN", "127.0.0.1:8080", socket_address);
         let default_base = format!(
             "http://{}",
             listen.map_or_else(String::new, |listen| listen.to_string())
@@ -186,11 +183,7 @@ impl Config {
         let grace = values.parse("TRACEDESK_LINK_GRACE_SECS", "10", |text| {
             number(text, 0, MAX_GRACE_SECS)
         });
-        let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", |text| match text {
-            "text" => Ok(false),
-            "json" => Ok(true),
-            _ => Err(format!("{text:?} is neither text nor json")),
-        });
+        let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", is_json);
         let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_direct_url =
             values.secret_url("DATABASE_DIRECT_URL", &["postgres", "postgresql"]);
@@ -276,6 +269,19 @@ impl<F: Fn(&str) -> Option<String>> Values<F> {
             ));
         }
         Some(SecretString::from(value))
+    }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_not_one| format!("{text:?} is not an address such as 127.0.0.1:8080"))
+}
+
+fn is_json(format: &str) -> Result<bool, String> {
+    match format {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err(format!("{format:?} is neither text nor json")),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, Resource, ResponseError as _, guard, web,
 };
@@ -42,6 +42,7 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
             .configure(routes)
             .default_service(web::to(no_such_page))
             .wrap(from_fn(own_pages_only))
+            .wrap(Compress::default())
             .wrap(from_fn(trace_request))
     });
     Ok(server

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::access::store;
 use crate::config::Config;
