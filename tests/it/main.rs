@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod app;
 mod cluster;
 mod embedded;
+mod outbox;
+mod smtp;
