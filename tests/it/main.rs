@@ -5,5 +5,8 @@
 mod app;
 mod cluster;
 mod embedded;
+mod otlp;
 mod outbox;
+mod proxy;
 mod smtp;
+mod spans;
