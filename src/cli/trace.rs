@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use sqlx::PgConnection;
 
+use super::counted;
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::config::Config;
 use crate::links::resolve::trace_of_span;
@@ -88,10 +89,10 @@ fn draw(trace: &Trace, failure: Option<&Failure>, with_colour: bool) -> String {
         }
     };
     let mut out = format!(
-        "trace {}  {} spans, {} errors, {}\n",
+        "trace {}  {}, {}, {}\n",
         trace.id,
-        waterfall.rows.len(),
-        waterfall.error_count,
+        counted(waterfall.rows.len(), "span"),
+        counted(waterfall.error_count, "error"),
         format_duration(waterfall.duration_ns),
     );
     if let Some(failure) = failure {

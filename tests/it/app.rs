@@ -162,7 +162,7 @@ impl Builder {
     }
 }
 
-/// Settings that a test did not give: mail goes out at once, and links lead to the real port.
+/// Settings that a test did not give: as an operator's, with links to the real port.
 fn configure(
     settings: &[(String, String)],
     listen: &str,
@@ -172,7 +172,6 @@ fn configure(
     let defaults = [
         ("TRACEDESK_LISTEN", Some(listen.to_owned())),
         ("TRACEDESK_DATA_DIR", Some(data.display().to_string())),
-        ("TRACEDESK_LINK_GRACE_SECS", Some("0".to_owned())),
         ("TRACEDESK_NOTIFY", Some("support@example.com".to_owned())),
         ("SMTP_URL", smtp_url),
     ];
@@ -204,7 +203,7 @@ fn client() -> Client {
 }
 
 impl TestApp {
-    /// A service with the system's clock, mail into files at once, and links to its real port.
+    /// A service with the system's clock, mail into files, and links to its real port.
     pub(crate) async fn start() -> Self {
         Self::builder().start().await
     }
@@ -427,7 +426,8 @@ impl TestApp {
             .unwrap()
     }
 
-    /// Ends the service: no background task may have died, and every mail must go out.
+    /// Ends the service: no background task may have died, and every mail must go out; the first mail of a ticket that
+    /// waits for its trace takes 10 seconds.
     pub(crate) async fn finish(self) {
         let sent = async || self.mails_waiting().await == 0;
         eventually("every mail of the outbox is sent", sent).await;

@@ -5,8 +5,10 @@
 mod app;
 mod cluster;
 mod embedded;
+mod files;
 mod otlp;
 mod outbox;
 mod proxy;
+mod sdk;
 mod smtp;
 mod spans;
