@@ -105,6 +105,7 @@ impl IngestQueue {
     ///
     /// # Errors
     /// Why nothing was stored.
+    #[tracing::instrument(name = "store spans", skip_all)]
     pub async fn store(&self, parts: Vec<TracePart>, _held: Reservation) -> Result<(), NotStored> {
         if parts.is_empty() {
             return Ok(());

@@ -3,6 +3,7 @@
 use actix_web::http::header;
 use actix_web::http::{StatusCode, header::HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -36,8 +37,12 @@ pub async fn create(
 ) -> ApiResult {
     caller.require(Scope::TicketsWrite)?;
     let key = idempotency_key(&request)?;
-    let (raw, fingerprint) = read_report(&request, payload).await?;
-    let report = Report::parse(&raw, state.clock.now()).map_err(Problem::invalid)?;
+    let Received {
+        raw,
+        mistyped,
+        fingerprint,
+    } = receive(&request, payload).await?;
+    let report = parse(&raw, mistyped, state.clock.now())?;
     let Some(key) = key else {
         let opened = open::open_ticket(
             &state,
@@ -153,18 +158,46 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-/// The report's fields, and SHA-256 of the body they came in.
-async fn read_report(
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<(RawReport, [u8; 32]), Problem> {
+/// A report as it came.
+struct Received {
+    raw: RawReport,
+    /// Fields whose JSON type can't be right; empty in `raw`.
+    mistyped: Vec<FieldError>,
+    /// SHA-256 of the body.
+    fingerprint: [u8; 32],
+}
+
+/// Names every invalid field once: what has the wrong type is not also missing.
+fn parse(
+    raw: &RawReport,
+    mistyped: Vec<FieldError>,
+    now: DateTime<Utc>,
+) -> Result<Report, Problem> {
+    let parsed = Report::parse(raw, now);
+    if mistyped.is_empty() {
+        return parsed.map_err(Problem::invalid);
+    }
+    let others = parsed.err().unwrap_or_default().into_iter();
+    let others: Vec<_> = others
+        .filter(|error| mistyped.iter().all(|known| known.field != error.field))
+        .collect();
+    Err(Problem::invalid(
+        mistyped.into_iter().chain(others).collect(),
+    ))
+}
+
+async fn receive(request: &HttpRequest, payload: web::Payload) -> Result<Received, Problem> {
     if fields::mime_of(request) == "multipart/form-data" {
         let fields = fields::read(request, payload).await?;
         let raw = from_fields(&fields);
         // The boundary differs from try to try; what it bounds does not.
         let mut sorted: Vec<_> = fields.into_iter().collect();
         sorted.sort();
-        return Ok((raw, Sha256::digest(format!("{sorted:?}")).into()));
+        return Ok(Received {
+            raw,
+            mistyped: Vec::new(),
+            fingerprint: Sha256::digest(format!("{sorted:?}")).into(),
+        });
     }
     if fields::mime_of(request) != "application/json" {
         let detail = "Send the report as application/json or multipart/form-data.";
@@ -173,7 +206,12 @@ async fn read_report(
     let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true)
         .await
         .map_err(body_problem)?;
-    Ok((from_json(&bytes)?, Sha256::digest(&bytes).into()))
+    let (raw, mistyped) = from_json(&bytes)?;
+    Ok(Received {
+        raw,
+        mistyped,
+        fingerprint: Sha256::digest(&bytes).into(),
+    })
 }
 
 fn from_fields(fields: &Fields) -> RawReport {
@@ -188,7 +226,8 @@ fn from_fields(fields: &Fields) -> RawReport {
     }
 }
 
-fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
+/// The fields, and those of the wrong type.
+fn from_json(bytes: &[u8]) -> Result<(RawReport, Vec<FieldError>), Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,
@@ -231,9 +270,5 @@ fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
             detail,
         });
     }
-    if errors.is_empty() {
-        Ok(raw)
-    } else {
-        Err(Problem::invalid(errors))
-    }
+    Ok((raw, errors))
 }

@@ -71,6 +71,7 @@ pub struct FirstAnswer {
 ///
 /// # Errors
 /// The database's.
+#[tracing::instrument(name = "open ticket", skip_all)]
 pub async fn open_ticket(
     state: &AppState,
     report: &Report,
@@ -108,6 +109,7 @@ pub enum Idempotent {
 ///
 /// # Errors
 /// The database's.
+#[tracing::instrument(name = "open ticket", skip_all)]
 pub async fn open_ticket_once(
     state: &AppState,
     report: &Report,
