@@ -6,6 +6,8 @@ mod app;
 mod cluster;
 mod embedded;
 mod files;
+mod form;
+mod linking;
 mod otlp;
 mod outbox;
 mod own_traces;
