@@ -14,7 +14,6 @@ use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::{MessageView, ReplyForm, When};
-use crate::links::resolve::trace_of_span;
 use crate::links::state::LinkState;
 use crate::links::store::{self as links, Link};
 use crate::links::trace_ref;
@@ -226,7 +225,7 @@ pub async fn stored(
         .copied()
         .find(|id| known.contains(&id.as_uuid()));
     match (stored, read.span_id) {
-        (None, Some(span_id)) => Ok(trace_of_span(&mut conn, span_id).await?),
+        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(&mut conn, span_id).await?),
         (stored, _) => Ok(stored),
     }
 }

@@ -52,6 +52,12 @@ impl Link {
         self.trace_id.and_then(TraceId::from_uuid)
     }
 
+    /// The span whose ID was typed, if it may be one.
+    #[must_use]
+    pub fn span(&self) -> Option<SpanId> {
+        self.span_id.and_then(SpanId::from_i64)
+    }
+
     /// All readings of what was typed, best first.
     #[must_use]
     pub fn candidates(&self) -> Vec<TraceId> {
@@ -226,10 +232,4 @@ pub async fn mark_missing(
     )
     .fetch_all(conn)
     .await
-}
-
-/// A typed span ID, kept as Postgres keeps it.
-#[must_use]
-pub fn span_of(link: &Link) -> Option<SpanId> {
-    link.span_id.and_then(SpanId::from_i64)
 }
