@@ -102,6 +102,10 @@ fn desk_routes(config: &mut web::ServiceConfig) {
             at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::ticket::mark_spam)),
         )
         .service(at("/desk/tickets/{id}/link", "POST").route(web::post().to(desk::ticket::link)))
+        .service(
+            at("/desk/tickets/{id}/link-rejection", "POST")
+                .route(web::post().to(desk::ticket::reject_link)),
+        )
         // Before the page itself, whose pattern would take ".json" for part of an ID.
         .service(page("/desk/traces/{trace_id}.json").route(read().to(desk::trace::download)))
         .service(page("/desk/traces/{trace_id}").route(read().to(desk::trace::show)))

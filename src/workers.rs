@@ -121,7 +121,12 @@ impl Workers {
 }
 
 async fn sweep(state: AppState) -> anyhow::Result<()> {
-    state.resolver.sweep().await.context("sweeping links")
+    state.resolver.sweep().await.context("sweeping links")?;
+    state
+        .resolver
+        .sweep_suggestions()
+        .await
+        .context("suggesting traces")
 }
 
 async fn maintain(state: AppState) -> anyhow::Result<()> {

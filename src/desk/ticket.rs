@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::candidates_view::CandidateView;
 use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
 use super::trace;
 use super::trace_view::TraceView;
@@ -14,8 +15,9 @@ use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::{MessageView, ReplyForm, When};
-use crate::links::state::LinkState;
+use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
+use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
 use crate::state::AppState;
 use crate::tickets::event::TicketEventKind;
@@ -208,6 +210,20 @@ pub async fn link(
     }
 }
 
+/// Takes the trace away that was suggested: it is another ticket's.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn reject_link(
+    path: web::Path<String>,
+    form: StaffForm<NoFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
+    let id = id_of(&path)?;
+    state.resolver.reject(id, form.staff.id()).await?;
+    Ok(back_to(id))
+}
+
 /// The stored trace that a text refers to.
 ///
 /// # Errors
@@ -258,6 +274,10 @@ async fn page(
     let events = tickets::events(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
+    let candidates = match &trace {
+        TracePanel::None | TracePanel::Missing { .. } => candidates_of(&mut conn, id).await?,
+        TracePanel::Waiting { .. } | TracePanel::Linked(_) => Vec::new(),
+    };
     let page = TicketPage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
         href: format!("/desk/tickets/{id}"),
@@ -281,6 +301,11 @@ async fn page(
             .collect(),
         reply: refused.reply,
         link_form: refused.link,
+        is_suggested: link.state == LinkState::Linked && link.origin == LinkOrigin::Suggested,
+        candidates: candidates
+            .into_iter()
+            .map(|candidate| CandidateView::new(candidate, now))
+            .collect(),
         trace,
     };
     Ok(html(status, &page))
@@ -333,6 +358,8 @@ fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
     let what = match event.kind {
         TicketEventKind::Opened => "Opened by the report",
         TicketEventKind::Linked => "Linked to its trace",
+        TicketEventKind::Suggested => "Linked to a trace that fits",
+        TicketEventKind::Unlinked => "Trace taken away: not this one",
         TicketEventKind::LinkMissing => "No spans came for the trace ID",
         TicketEventKind::Relinked => "Pointed at another trace",
         TicketEventKind::Replied => "The reporter wrote",

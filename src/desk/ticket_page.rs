@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::candidates_view::CandidateView;
 use super::trace_view::TraceView;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
@@ -46,6 +47,10 @@ pub struct TicketPage {
     pub link_form: LinkForm,
     /// The trace.
     pub trace: TracePanel,
+    /// Whether the trace was linked because it fits, and nobody said yet that it is the one.
+    pub is_suggested: bool,
+    /// While there is no trace: those that fit, best first.
+    pub candidates: Vec<CandidateView>,
 }
 
 /// One line of a ticket's history.
@@ -158,7 +163,49 @@ mod tests {
             reply: ReplyForm::default(),
             link_form: LinkForm::default(),
             trace,
+            is_suggested: false,
+            candidates: Vec::new(),
         }
+    }
+
+    fn candidate() -> CandidateView {
+        CandidateView {
+            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+            title: "POST /api/chat".to_owned(),
+            service: "chat-api".to_owned(),
+            failure: Some(crate::traces::failure::FailureClass::ProviderError),
+            message: Some("overloaded".to_owned()),
+            started: minutes_ago(3),
+            reasons: "the same page, it failed: provider failed, 1 min before".to_owned(),
+        }
+    }
+
+    #[test]
+    fn traces_that_fit_are_offered_with_their_reasons() {
+        let page = TicketPage {
+            candidates: vec![candidate()],
+            ..page(TracePanel::None)
+        };
+        let html = testing::render("ticket-candidates", &page);
+        for words in [
+            "Traces that fit",
+            "the same page",
+            "This is the one",
+            "chat-api",
+        ] {
+            assert!(html.contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_suggested_trace_is_asked_about() {
+        let view = TraceView::new(&sample_trace::chat(), None, now());
+        let page = TicketPage {
+            is_suggested: true,
+            ..page(TracePanel::Linked(Box::new(view)))
+        };
+        let html = testing::render("ticket-suggested", &page);
+        assert!(html.contains("Is this the trace?") && html.contains("/link-rejection"));
     }
 
     #[test]

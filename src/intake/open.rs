@@ -83,9 +83,13 @@ pub async fn open_ticket(
     Ok(opened)
 }
 
-/// Looks for the ticket's trace, after the commit. A look that fails is the sweep's to repeat: the ticket stands.
+/// Looks for the ticket's trace, after the commit: for the one that was stated at once, for one that fits after the
+/// answer. A look that fails is the sweep's to repeat: the ticket stands.
 pub async fn look_for_trace(state: &AppState, report: &Report, opened: &Opened) -> Option<Link> {
-    report.trace()?;
+    if report.trace().is_none() {
+        state.resolver.suggest_later(opened.id);
+        return None;
+    }
     let looked = state.resolver.ticket_opened(opened.id).await;
     looked
         .inspect_err(|error| tracing::warn!(error = %error, "A new ticket's trace could not be looked for yet"))
@@ -236,11 +240,7 @@ async fn insert_rows(
         .iter()
         .map(|_| new_message_id(state.config.mail_from.email.domain()))
         .collect();
-    let grace = if link.state == LinkState::Waiting {
-        state.config.link_grace.as_secs_f64()
-    } else {
-        0.0
-    };
+    let grace = state.config.link_grace.as_secs_f64();
     let inserted = query_scalar!(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
@@ -256,7 +256,7 @@ async fn insert_rows(
            ), mails AS (
                INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
                SELECT mail.id, ticket.id, 'staff_notice', mail.recipient, mail.message_id, 'queued',
-                      now() + make_interval(secs => $24), $13 = 'waiting', $4
+                      now() + make_interval(secs => $24), true, $4
                FROM ticket, unnest($21::uuid[], $22::text[], $23::text[]) AS mail (id, recipient, message_id)
            )
            SELECT count(*) AS "count!" FROM ticket"#,

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use chrono::Duration;
-use sqlx::{Connection, PgConnection, PgPool};
-use tokio::sync::{Notify, Semaphore};
+use chrono::{DateTime, Duration, Utc};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::state::{LinkOrigin, LinkState};
@@ -54,6 +55,8 @@ pub struct Resolver {
     outbox_wake: Arc<Notify>,
     /// One search by span at a time.
     span_search: Arc<Semaphore>,
+    /// Reports without an ID for which a trace is looked for at a time.
+    suggesting: Arc<Semaphore>,
 }
 
 impl Resolver {
@@ -65,7 +68,35 @@ impl Resolver {
             clock,
             outbox_wake,
             span_search: Arc::new(Semaphore::new(1)),
+            suggesting: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// A connection of the pool.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.pool.acquire().await
+    }
+
+    /// A turn to look for a trace without an ID; `None` when all are taken.
+    pub(super) fn suggesting_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.suggesting).try_acquire_owned().ok()
+    }
+
+    /// Makes a ticket's waiting mails due.
+    pub(super) async fn hasten(
+        &self,
+        conn: &mut PgConnection,
+        ticket_id: Uuid,
+    ) -> Result<(), sqlx::Error> {
+        if outbox::store::hasten(conn, ticket_id).await? > 0 {
+            self.outbox_wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// To be called after spans of these traces were committed.
@@ -91,10 +122,11 @@ impl Resolver {
         let Some(link) = store::find(&mut conn, ticket_id).await? else {
             return Ok(None);
         };
-        if link.state == LinkState::None || link.state == LinkState::Linked {
-            return Ok(Some(link));
-        }
-        if self.look(&mut conn, &link).await? {
+        let has_news = match link.state {
+            LinkState::Waiting | LinkState::Missing => self.look(&mut conn, &link).await?,
+            LinkState::None | LinkState::Linked => false,
+        };
+        if has_news {
             return Ok(store::find(&mut conn, ticket_id).await?);
         }
         Ok(Some(link))
@@ -288,7 +320,11 @@ impl Resolver {
 
     /// One transaction: failure computed from all parts, parts pinned, mails made due, history written. Run again
     /// for each later part, so that a failing span that came late is found too.
-    async fn link(&self, conn: &mut PgConnection, trace_id: TraceId) -> Result<(), ResolveError> {
+    pub(super) async fn link(
+        &self,
+        conn: &mut PgConnection,
+        trace_id: TraceId,
+    ) -> Result<(), ResolveError> {
         let now = self.clock.now();
         let mut tx = conn.begin().await?;
         let tickets = store::lock_by_trace(&mut tx, trace_id).await?;
