@@ -159,13 +159,19 @@ fn page_reason(page: &str, path: &str) -> Option<(u32, String)> {
             .any(|segment| path_segments.contains(&segment))
     };
     // A page and the calls it makes have other paths, but name the same document or chat.
-    if shared(|segment| segment.len() > 1 && segment.bytes().any(|b| b.is_ascii_digit())) {
+    if shared(names_object) {
         return Some((
             SAME_OBJECT,
             "the same document or chat in its path".to_owned(),
         ));
     }
     shared(|segment| segment.len() > 3).then(|| (NEAR_PAGE, "a page of the same part".to_owned()))
+}
+
+/// An ID has a digit; a version of an API ("v1") has one too.
+fn names_object(segment: &str) -> bool {
+    let version = segment.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    !version && segment.bytes().any(|b| b.is_ascii_digit())
 }
 
 fn failure_reason(summary: &PartSummary) -> Option<(u32, String)> {
