@@ -59,6 +59,10 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(page("/").route(read().to(intake::form::show)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
+        .service(at("/drafts/{token}/{id}", "GET").route(read().to(intake::drafts::show)))
+        .service(
+            at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
+        )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
@@ -88,6 +92,10 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         .service(page("/desk/mail").route(read().to(desk::mail::show)))
         .service(at("/desk/mail/{id}/resend", "POST").route(web::post().to(desk::mail::resend)))
         .service(page("/desk/tickets/{id}").route(read().to(desk::ticket::show)))
+        .service(
+            at("/desk/tickets/{id}/screenshots/{picture}", "GET")
+                .route(read().to(desk::ticket::screenshot)),
+        )
         .service(
             at("/desk/tickets/{id}/messages", "POST")
                 .route(web::post().to(desk::ticket::add_message)),

@@ -14,12 +14,15 @@ use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
+use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
 use crate::state::AppState;
+use crate::tickets::attachment;
+use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::event::TicketEventKind;
 use crate::tickets::message::message_body;
 use crate::tickets::status::TicketStatus;
@@ -67,6 +70,21 @@ pub async fn show(staff: Staff, path: web::Path<String>, state: web::Data<AppSta
         StatusCode::OK,
     )
     .await
+}
+
+/// Shows a screenshot.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn screenshot(
+    _staff: Staff,
+    path: web::Path<(Uuid, Uuid)>,
+    state: web::Data<AppState>,
+) -> DeskResult {
+    let (ticket_id, id) = path.into_inner();
+    let picture = attachment::picture(&mut *state.pool.acquire().await?, ticket_id, id).await?;
+    let picture = picture.ok_or_else(missing)?;
+    Ok(serve_picture(picture.media_type, picture.content))
 }
 
 /// Answers the reporter.
@@ -272,6 +290,7 @@ async fn page(
     let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
     let messages = tickets::messages(&mut conn, id).await?;
     let events = tickets::events(&mut conn, id).await?;
+    let screenshots = attachment::of_ticket(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
     let candidates = match &trace {
@@ -299,6 +318,7 @@ async fn page(
             .into_iter()
             .map(|event| history_entry(event, now))
             .collect(),
+        screenshots: ScreenshotView::list(&format!("/desk/tickets/{id}/screenshots"), &screenshots),
         reply: refused.reply,
         link_form: refused.link,
         is_suggested: link.state == LinkState::Linked && link.origin == LinkOrigin::Suggested,

@@ -7,6 +7,7 @@ use super::trace_view::TraceView;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::state::LinkState;
+use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::status::TicketStatus;
 
 /// `GET /desk/tickets/{id}`.
@@ -41,6 +42,8 @@ pub struct TicketPage {
     pub messages: Vec<MessageView>,
     /// What happened to the ticket, oldest first.
     pub history: Vec<HistoryEntry>,
+    /// The screenshots that came with the report.
+    pub screenshots: Vec<ScreenshotView>,
     /// The reply box.
     pub reply: ReplyForm,
     /// The box that links a trace by hand.
@@ -160,6 +163,7 @@ mod tests {
             history: ["Opened by the form", "Linked to its trace", "Notice sent"]
                 .map(|what| HistoryEntry { what: what.to_owned(), detail: None, who: None, at: minutes_ago(2) })
                 .into(),
+            screenshots: Vec::new(),
             reply: ReplyForm::default(),
             link_form: LinkForm::default(),
             trace,

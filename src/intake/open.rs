@@ -30,6 +30,17 @@ pub enum ReportSource {
     Api,
 }
 
+/// Where a report comes from, and what came with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Through which door.
+    pub source: ReportSource,
+    /// Whose key sent it.
+    pub account_id: Option<Uuid>,
+    /// Under which its screenshots are kept until now.
+    pub draft_hash: Option<[u8; 32]>,
+}
+
 /// A request that may be repeated.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
@@ -74,11 +85,10 @@ pub struct FirstAnswer {
 pub async fn open_ticket(
     state: &AppState,
     report: &Report,
-    source: ReportSource,
-    account_id: Option<Uuid>,
+    origin: Origin,
 ) -> Result<Opened, Problem> {
     let mut conn = state.pool.acquire().await?;
-    let opened = insert(state, &mut conn, report, source, account_id).await?;
+    let opened = insert(state, &mut conn, report, origin).await?;
     state.outbox_wake.notify_one();
     Ok(opened)
 }
@@ -115,7 +125,7 @@ pub enum Idempotent {
 pub async fn open_ticket_once(
     state: &AppState,
     report: &Report,
-    account_id: Uuid,
+    origin: Origin,
     request: &Idempotency,
     answer: impl FnOnce(&Opened) -> (String, String),
 ) -> Result<Idempotent, Problem> {
@@ -134,7 +144,7 @@ pub async fn open_ticket_once(
     if let Some(first) = first_answer(&mut tx, request, state.clock.now()).await? {
         return Ok(Idempotent::Replayed(first));
     }
-    let opened = insert(state, &mut tx, report, ReportSource::Api, Some(account_id)).await?;
+    let opened = insert(state, &mut tx, report, origin).await?;
     let (location, body) = answer(&opened);
     query!(
         "INSERT INTO idempotency_keys (api_key_id, key, fingerprint, status, location, body, created_at)
@@ -196,8 +206,7 @@ async fn insert(
     state: &AppState,
     conn: &mut PgConnection,
     report: &Report,
-    source: ReportSource,
-    account_id: Option<Uuid>,
+    origin: Origin,
 ) -> Result<Opened, Problem> {
     for _ in 0..REFERENCE_TRIES {
         let token = Token::generate();
@@ -207,11 +216,7 @@ async fn insert(
             created_at: state.clock.now(),
             token: token.text.clone(),
         };
-        if insert_rows(
-            state, &mut *conn, report, source, account_id, &opened, token.hash,
-        )
-        .await?
-        {
+        if insert_rows(state, &mut *conn, report, origin, &opened, token.hash).await? {
             return Ok(opened);
         }
     }
@@ -223,8 +228,7 @@ async fn insert_rows(
     state: &AppState,
     conn: &mut PgConnection,
     report: &Report,
-    source: ReportSource,
-    account_id: Option<Uuid>,
+    origin: Origin,
     opened: &Opened,
     token_hash: [u8; 32],
 ) -> Result<bool, sqlx::Error> {
@@ -258,14 +262,16 @@ async fn insert_rows(
                SELECT mail.id, ticket.id, 'staff_notice', mail.recipient, mail.message_id, 'queued',
                       now() + make_interval(secs => $24), true, $4
                FROM ticket, unnest($21::uuid[], $22::text[], $23::text[]) AS mail (id, recipient, message_id)
+           ), files AS (
+               UPDATE attachments SET ticket_id = ticket.id, draft_hash = NULL FROM ticket WHERE draft_hash = $25
            )
            SELECT count(*) AS "count!" FROM ticket"#,
         opened.id,
         opened.reference.as_str(),
         &token_hash[..],
         opened.created_at,
-        source as ReportSource,
-        account_id,
+        origin.source as ReportSource,
+        origin.account_id,
         report.kind() as ReportKind,
         report.action(),
         report.page_url().as_str(),
@@ -284,6 +290,7 @@ async fn insert_rows(
         &recipients,
         &message_ids,
         grace,
+        origin.draft_hash.as_ref().map(|hash| &hash[..]),
     )
     .fetch_one(conn)
     .await?;

@@ -170,7 +170,9 @@ fn page_reason(page: &str, path: &str) -> Option<(u32, String)> {
 
 /// An ID has a digit; a version of an API ("v1") has one too.
 fn names_object(segment: &str) -> bool {
-    let version = segment.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+    let version = segment
+        .strip_prefix('v')
+        .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
     !version && segment.bytes().any(|b| b.is_ascii_digit())
 }
 
