@@ -3,13 +3,13 @@
 use actix_web::http::header;
 use actix_web::http::{StatusCode, header::HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::fields::{self, Fields, MAX_REPORT_BYTES, body_problem};
-use super::open::{self, Idempotency, Idempotent, Opened, ReportSource};
+use super::drafts::{self, Drafts};
+use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
+use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
@@ -37,20 +37,17 @@ pub async fn create(
 ) -> ApiResult {
     caller.require(Scope::TicketsWrite)?;
     let key = idempotency_key(&request)?;
-    let Received {
-        raw,
-        mistyped,
-        fingerprint,
-    } = receive(&request, payload).await?;
-    let report = parse(&raw, mistyped, state.clock.now())?;
+    let arrived = read_report(&request, payload, &state).await?;
+    let fingerprint = arrived.fingerprint;
+    let (report, drafts) = accept(&state, arrived).await?;
+    let account_id = Some(caller.account_id());
+    let origin = Origin {
+        source: ReportSource::Api,
+        account_id,
+        draft_hash: drafts.hash(),
+    };
     let Some(key) = key else {
-        let opened = open::open_ticket(
-            &state,
-            &report,
-            ReportSource::Api,
-            Some(caller.account_id()),
-        )
-        .await?;
+        let opened = open::open_ticket(&state, &report, origin).await?;
         let link = open::look_for_trace(&state, &report, &opened).await;
         return Ok(created(
             &location(&opened),
@@ -62,17 +59,17 @@ pub async fn create(
         key,
         fingerprint,
     };
-    open_once(&state, &report, &caller, &request).await
+    open_once(&state, &report, origin, &request).await
 }
 
 async fn open_once(
     state: &AppState,
     report: &Report,
-    caller: &ApiCaller,
+    origin: Origin,
     request: &Idempotency,
 ) -> ApiResult {
     let answer = |opened: &Opened| (location(opened), body_of(state, report, opened, None));
-    match open::open_ticket_once(state, report, caller.account_id(), request, answer).await? {
+    match open::open_ticket_once(state, report, origin, request, answer).await? {
         Idempotent::Opened(opened) => {
             let link = open::look_for_trace(state, report, &opened).await;
             let body = body_of(state, report, &opened, link.as_ref());
@@ -158,60 +155,83 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-/// A report as it came.
-struct Received {
+/// A report as it arrived.
+struct Arrived {
     raw: RawReport,
     /// Fields whose JSON type can't be right; empty in `raw`.
     mistyped: Vec<FieldError>,
-    /// SHA-256 of the body.
+    files: Vec<Vec<u8>>,
+    /// SHA-256 of what was sent.
     fingerprint: [u8; 32],
 }
 
-/// Names every invalid field once: what has the wrong type is not also missing.
-fn parse(
-    raw: &RawReport,
-    mistyped: Vec<FieldError>,
-    now: DateTime<Utc>,
-) -> Result<Report, Problem> {
-    let parsed = Report::parse(raw, now);
-    if mistyped.is_empty() {
-        return parsed.map_err(Problem::invalid);
+/// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
+async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
+    let parsed = Report::parse(&arrived.raw, state.clock.now());
+    let (drafts, file_error) = drafts::keep(state, "", None, arrived.files).await?;
+    let file_error = file_error.map(|detail| FieldError {
+        field: "attachments",
+        detail,
+    });
+    let mut errors = arrived.mistyped;
+    let others = parsed.as_ref().err().into_iter().flatten().cloned();
+    for error in others.chain(file_error) {
+        if errors.iter().all(|known| known.field != error.field) {
+            errors.push(error);
+        }
     }
-    let others = parsed.err().unwrap_or_default().into_iter();
-    let others: Vec<_> = others
-        .filter(|error| mistyped.iter().all(|known| known.field != error.field))
-        .collect();
-    Err(Problem::invalid(
-        mistyped.into_iter().chain(others).collect(),
-    ))
+    match parsed {
+        Ok(report) if errors.is_empty() => Ok((report, drafts)),
+        _ => Err(Problem::invalid(errors)),
+    }
 }
 
-async fn receive(request: &HttpRequest, payload: web::Payload) -> Result<Received, Problem> {
-    if fields::mime_of(request) == "multipart/form-data" {
-        let fields = fields::read(request, payload).await?;
-        let raw = from_fields(&fields);
-        // The boundary differs from try to try; what it bounds does not.
-        let mut sorted: Vec<_> = fields.into_iter().collect();
-        sorted.sort();
-        return Ok(Received {
-            raw,
-            mistyped: Vec::new(),
-            fingerprint: Sha256::digest(format!("{sorted:?}")).into(),
-        });
+async fn read_report(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &AppState,
+) -> Result<Arrived, Problem> {
+    match fields::mime_of(request).as_str() {
+        "multipart/form-data" => {
+            let form = fields::read(request, payload, &state.uploads).await?;
+            Ok(Arrived {
+                raw: from_fields(&form.fields),
+                mistyped: Vec::new(),
+                fingerprint: fingerprint(&form),
+                files: form.files,
+            })
+        }
+        "application/json" => {
+            let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true).await;
+            let bytes = bytes.map_err(|error| body_problem(error, MAX_REPORT_BYTES))?;
+            let (raw, mistyped) = from_json(&bytes)?;
+            Ok(Arrived {
+                raw,
+                mistyped,
+                files: Vec::new(),
+                fingerprint: Sha256::digest(&bytes).into(),
+            })
+        }
+        _ => {
+            let detail = "Send the report as application/json or multipart/form-data.";
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+        }
     }
-    if fields::mime_of(request) != "application/json" {
-        let detail = "Send the report as application/json or multipart/form-data.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+}
+
+/// Of a multipart body without its boundary, which differs from try to try; what it bounds does not.
+fn fingerprint(form: &Form) -> [u8; 32] {
+    let mut fields: Vec<_> = form.fields.iter().collect();
+    fields.sort();
+    let mut hash = Sha256::new();
+    for text in fields.into_iter().flat_map(|(name, value)| [name, value]) {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text);
     }
-    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true)
-        .await
-        .map_err(body_problem)?;
-    let (raw, mistyped) = from_json(&bytes)?;
-    Ok(Received {
-        raw,
-        mistyped,
-        fingerprint: Sha256::digest(&bytes).into(),
-    })
+    for file in &form.files {
+        hash.update(Sha256::digest(file));
+    }
+    hash.finalize().into()
 }
 
 fn from_fields(fields: &Fields) -> RawReport {
@@ -264,7 +284,7 @@ fn from_json(bytes: &[u8]) -> Result<(RawReport, Vec<FieldError>), Problem> {
         .get("attachments")
         .is_some_and(|value| *value != Value::Array(Vec::new()) && !value.is_null())
     {
-        let detail = "Files are not taken inside JSON; leave this out or empty.".to_owned();
+        let detail = "Files are not taken inside JSON. Send the report as multipart/form-data with its files.".to_owned();
         errors.push(FieldError {
             field: "attachments",
             detail,

@@ -284,10 +284,7 @@ async fn staff_choose_another_trace() {
     let ticket = app.open_ticket(&app.report_of(&wrong)).await;
     let desk = app.sign_in("ada@example.com").await;
     let path = format!("/desk/tickets/{}/link", id_of(&ticket));
-    assert_eq!(
-        desk.submit(&path, &[("trace", &right)]).await.status(),
-        303
-    );
+    assert_eq!(desk.submit(&path, &[("trace", &right)]).await.status(), 303);
     let ticket = app.ticket(&id_of(&ticket)).await;
     assert_eq!(ticket["trace"]["id"], right.as_str());
     assert_eq!(ticket["trace"]["failure"]["class"], "timeout");
