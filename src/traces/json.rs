@@ -32,9 +32,12 @@ pub fn write(trace: &RawTrace) -> Result<Vec<u8>, ReadError> {
     Ok(json.out)
 }
 
+/// By content: what has no scope or resource has the same empty ones everywhere, which tells nothing.
 fn is_same_scope(left: &PlacedSpan<'_>, right: &PlacedSpan<'_>) -> bool {
-    std::ptr::eq(left.scope.scope, right.scope.scope)
-        && std::ptr::eq(left.resource.resource, right.resource.resource)
+    left.scope.scope == right.scope.scope
+        && left.scope.schema_url == right.scope.schema_url
+        && left.resource.resource == right.resource.resource
+        && left.resource.schema_url == right.resource.schema_url
 }
 
 struct Json {
