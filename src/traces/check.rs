@@ -1,7 +1,7 @@
 //! Proof, once at the door, that everything below a span, resource or scope can be read: wire format, types, UTF-8 and
 //! nesting. What passed is stored, and nobody who reads it later can meet a surprise.
 
-use super::otlp::{EventView, LinkView, SpanView, ValueView, scope_label, submessages};
+use super::otlp::{EventView, LinkView, SpanView, scope_label, submessages};
 use super::wire::{Field, Fields, WireError, WireValue};
 
 /// How deep arrays and maps may nest in an attribute's value. Three messages a level, and protobuf libraries stop
@@ -29,12 +29,32 @@ pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
     Ok(span)
 }
 
-/// Proves that an encoded `Resource` or the attributes of an `InstrumentationScope` can be read.
+/// Proves that an encoded `Resource` can be read.
 ///
 /// # Errors
 /// What does not fit.
 pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
-    check_list(message, 1, 0)
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            1 => check_attribute(field.bytes()?, 0)?,
+            2 => drop(field.varint()?),
+            3 => check_entity(field.bytes()?)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `EntityRef`: texts only.
+fn check_entity(message: &[u8]) -> Result<(), WireError> {
+    for field in Fields::new(message) {
+        let field = field?;
+        if matches!(field.number, 1..=4) {
+            field.text()?;
+        }
+    }
+    Ok(())
 }
 
 /// Proves that an encoded `InstrumentationScope` can be read.
@@ -43,7 +63,15 @@ pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
 /// What does not fit.
 pub fn check_scope(message: &[u8]) -> Result<(), WireError> {
     scope_label(message)?;
-    check_list(message, 3, 0)
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            3 => check_attribute(field.bytes()?, 0)?,
+            4 => drop(field.varint()?),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_attributes<'a, T>(
@@ -65,23 +93,32 @@ fn check_attribute(entry: &[u8], depth: usize) -> Result<(), WireError> {
         match field.number {
             1 => drop(field.text()?),
             2 => check_value(field.bytes()?, depth)?,
+            3 => drop(field.varint()?),
             _ => {}
         }
     }
     Ok(())
 }
 
+/// Each of its fields, though only the last one counts: other readers of what we answer look at all of them.
 fn check_value(message: &[u8], depth: usize) -> Result<(), WireError> {
     if depth > MAX_VALUE_DEPTH {
         return Err(WireError::TooDeep);
     }
-    match ValueView::parse(message)? {
-        ValueView::Array(values) => {
-            submessages(values, 1).try_for_each(|value| check_value(value?, depth + 1))
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            1 => drop(field.text()?),
+            2 | 3 | 8 => drop(field.varint()?),
+            4 => drop(field.fixed64()?),
+            5 => submessages(field.bytes()?, 1)
+                .try_for_each(|value| check_value(value?, depth + 1))?,
+            6 => check_list(field.bytes()?, 1, depth + 1)?,
+            7 => drop(field.bytes()?),
+            _ => {}
         }
-        ValueView::Map(entries) => check_list(entries, 1, depth + 1),
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn check_fixed32(field: &Field<'_>) -> Result<(), WireError> {
