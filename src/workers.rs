@@ -11,7 +11,7 @@ use crate::access;
 use crate::ingest::writer::Writers;
 use crate::intake::drafts::UNSENT_HOURS;
 use crate::intake::open::IDEMPOTENCY_HOURS;
-use crate::links::render::render;
+use crate::links::render::{Renderer, render};
 use crate::outbox::deliver::Delivery;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
@@ -60,13 +60,17 @@ impl Workers {
     fn start_delivery(&mut self, state: &AppState, mailer: Mailer) {
         let (state, cancel) = (state.clone(), self.cancel.clone());
         self.tasks.spawn(async move {
-            let (pool, base_url) = (state.pool.clone(), state.config.base_url.clone());
+            let renderer = Renderer {
+                pool: state.pool.clone(),
+                base_url: state.config.base_url.clone(),
+                clock: state.clock.clone(),
+            };
             let delivery = Delivery {
                 pool: state.pool.clone(),
                 mailer,
                 from: state.config.mail_from.clone(),
                 clock: state.clock.clone(),
-                render: move |mail| render(pool.clone(), base_url.clone(), mail),
+                render: move |mail| render(renderer.clone(), mail),
             };
             Arc::new(delivery).run(state.outbox_wake, cancel).await?;
             Ok("mail delivery")

@@ -13,12 +13,13 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::api_key::{ApiKey, Scope};
+use super::session;
 use super::store::{self, KeyRow, SessionRow};
-use super::{session, token};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
 use crate::http::page::Viewer;
 use crate::state::AppState;
+use crate::token;
 
 /// A desk form is a reply at most: 10,000 characters of 4 bytes, percent-encoded threefold, and room for the rest.
 const MAX_FORM_BYTES: usize = 10_000 * 4 * 3 + 8 * 1024;

@@ -17,7 +17,7 @@ use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
 use crate::outbox::mailer::MAIL_FOLDER;
-use crate::outbox::store::{self, Mail, MailKind};
+use crate::outbox::store::{self, Mail};
 use crate::state::AppState;
 
 /// Mails in a page.
@@ -87,9 +87,7 @@ fn row(mail: Mail, now: DateTime<Utc>) -> MailRow {
         resend_href: format!("/desk/mail/{}/resend", mail.id),
         state,
         recipient: mail.recipient,
-        kind: match mail.kind {
-            MailKind::StaffNotice => "Notice to staff".to_owned(),
-        },
+        kind: mail.kind.label().to_owned(),
         ticket_href: format!("/desk/tickets/{}", mail.ticket_id),
         reference: mail.reference,
         attempts: mail.attempts,

@@ -16,6 +16,7 @@ use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::conversation;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
@@ -120,14 +121,16 @@ pub async fn add_message(
     };
     let mut conn = state.pool.acquire().await?;
     tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
-    tickets::add_message(
+    conversation::answer(
         &mut conn,
+        &state.config,
         id,
-        Some(form.staff.id()),
+        form.staff.id(),
         &body,
         state.clock.now(),
     )
     .await?;
+    state.outbox_wake.notify_one();
     Ok(back_to(id))
 }
 
@@ -140,7 +143,18 @@ pub async fn close(
     form: StaffForm<NoFields>,
     state: web::Data<AppState>,
 ) -> DeskResult {
-    change(&state, &path, &form.staff, TicketStatus::Solved).await
+    let id = id_of(&path)?;
+    let mut conn = state.pool.acquire().await?;
+    conversation::close(
+        &mut conn,
+        &state.config,
+        id,
+        form.staff.id(),
+        state.clock.now(),
+    )
+    .await?;
+    state.outbox_wake.notify_one();
+    Ok(back_to(id))
 }
 
 /// Opens the ticket again.
