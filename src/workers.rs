@@ -135,7 +135,11 @@ async fn sweep(state: AppState) -> anyhow::Result<()> {
         .context("suggesting traces")
 }
 
-async fn maintain(state: AppState) -> anyhow::Result<()> {
+/// One turn of maintenance: partitions made ahead and dropped, old sessions and answers forgotten.
+///
+/// # Errors
+/// Which step failed, and why; the next turn does it.
+pub async fn maintain(state: AppState) -> anyhow::Result<()> {
     let now = state.clock.now();
     let mut conn = state.pool.acquire().await?;
     traces::ensure_partitions(&mut conn, now.date_naive())

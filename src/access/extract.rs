@@ -57,6 +57,7 @@ impl ApiCaller {
         Err(Problem::new(StatusCode::FORBIDDEN, detail))
     }
 
+    #[tracing::instrument(name = "check API key", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, Problem> {
         let key = bearer(&request)?;
         let state = state_of(&request)?;
@@ -173,6 +174,7 @@ impl Staff {
         }
     }
 
+    #[tracing::instrument(name = "check session", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, StaffError> {
         let state = state_of(&request)?;
         let sign_in = || {

@@ -83,6 +83,7 @@ pub struct FirstAnswer {
 ///
 /// # Errors
 /// The database's.
+#[tracing::instrument(name = "open ticket", skip_all)]
 pub async fn open_ticket(
     state: &AppState,
     report: &Report,
@@ -123,6 +124,7 @@ pub enum Idempotent {
 ///
 /// # Errors
 /// The database's.
+#[tracing::instrument(name = "open ticket", skip_all)]
 pub async fn open_ticket_once(
     state: &AppState,
     report: &Report,
