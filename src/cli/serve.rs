@@ -57,7 +57,7 @@ async fn serve(
     let mailer = Mailer::from_config(smtp_url, &config.data_dir)?;
     let today = clock.now().date_naive();
     traces::ensure_partitions(&mut *database.pool.acquire().await?, today).await?;
-    let (queue, writers) = writer::queue();
+    let (queue, writers) = writer::queue(writer::QUEUE_BYTES);
     let state = AppState::new(database.pool.clone(), config, clock, queue);
     let mut workers = Workers::start(&state, writers, mailer);
     let mut server = std::pin::pin!(server::serve(listener, state.clone())?);

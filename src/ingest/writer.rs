@@ -80,13 +80,13 @@ pub struct Writers {
     jobs: mpsc::Receiver<Job>,
 }
 
-/// Makes the queue and its writers' side.
+/// Makes the queue and its writers' side; `bytes` is its bound, [`QUEUE_BYTES`] in the service.
 #[must_use]
-pub fn queue() -> (IngestQueue, Writers) {
+pub fn queue(bytes: usize) -> (IngestQueue, Writers) {
     let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
     let queue = IngestQueue {
         jobs: sender,
-        budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        budget: Arc::new(Semaphore::new(bytes)),
     };
     (queue, Writers { jobs: receiver })
 }
