@@ -32,7 +32,8 @@ const WATCHDOG: &str = r#"
     read -r _
     kill 0
     wait
-    rm -rf "$1"
+    # The browsers take a moment longer than their driver.
+    for turn in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" 2>/dev/null && break; sleep 0.2; done
 "#;
 
 /// No window, no sandbox (it refuses root, and containers refuse it), no traffic of the browser's own.
@@ -336,7 +337,8 @@ impl Browser {
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
-    async fn find(&self, selector: &str) -> Element {
+    /// An element, which may take its time to appear.
+    pub(crate) async fn find(&self, selector: &str) -> Element {
         let wait = self.client.wait().at_most(PATIENCE).every(LOOK_EVERY);
         match wait.for_element(Locator::Css(selector)).await {
             Ok(element) => element,
