@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
 
 use super::fields::{self, Fields};
-use super::form_page::{FormPage, FormValues};
+use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::error::{FieldError, PageError, PageResult, Problem};
@@ -132,14 +132,12 @@ fn not_now(values: FormValues, problem: &Problem) -> HttpResponse {
     public_html(problem.status(), &page)
 }
 
-fn read_back(typed: &str) -> Result<String, String> {
+fn read_back(typed: &str) -> Result<ReadBack, String> {
     let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
-    let ids: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
-    Ok(format!(
-        "We read this as {}: {}.",
-        read.shape.label(),
-        ids.join(" or ")
-    ))
+    Ok(ReadBack {
+        shape: read.shape.label(),
+        ids: read.candidates.iter().map(ToString::to_string).collect(),
+    })
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {
