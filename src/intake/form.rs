@@ -9,7 +9,7 @@ use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::error::{FieldError, PageError, PageResult, Problem};
-use crate::http::page::{Frame, public_html};
+use crate::http::page::public_html;
 use crate::links::trace_ref;
 use crate::state::AppState;
 
@@ -26,10 +26,9 @@ pub async fn show(query: web::Query<Fields>) -> PageResult {
     Ok(public_html(
         StatusCode::OK,
         &FormPage {
-            frame: Frame::public(),
             values,
-            errors: Vec::new(),
             read_back,
+            ..FormPage::default()
         },
     ))
 }
@@ -95,10 +94,11 @@ fn check(values: FormValues) -> HttpResponse {
     public_html(
         status,
         &FormPage {
-            frame: Frame::public(),
             values,
             errors,
             read_back,
+            is_check: true,
+            ..FormPage::default()
         },
     )
 }
@@ -112,10 +112,10 @@ fn again(values: FormValues, errors: Vec<FieldError>) -> HttpResponse {
     public_html(
         StatusCode::UNPROCESSABLE_ENTITY,
         &FormPage {
-            frame: Frame::public(),
             values,
             errors,
             read_back,
+            ..FormPage::default()
         },
     )
 }
@@ -124,10 +124,9 @@ fn again(values: FormValues, errors: Vec<FieldError>) -> HttpResponse {
 fn not_now(values: FormValues, problem: &Problem) -> HttpResponse {
     let detail = "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.";
     let page = FormPage {
-        frame: Frame::public(),
         values,
         errors: vec![("form", detail.to_owned())],
-        read_back: None,
+        ..FormPage::default()
     };
     public_html(problem.status(), &page)
 }

@@ -17,6 +17,8 @@ pub struct FormPage {
     pub errors: Vec<(&'static str, String)>,
     /// How the trace ID was read.
     pub read_back: Option<ReadBack>,
+    /// Whether the trace ID alone was looked at: the focus stays there.
+    pub is_check: bool,
 }
 
 /// How a trace ID was read.
@@ -161,6 +163,7 @@ mod tests {
                 ids: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
             }),
             values,
+            is_check: false,
         };
         let html = testing::render("form-errors", &page);
         for (field, message) in &page.errors {

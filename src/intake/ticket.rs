@@ -105,11 +105,14 @@ async fn page_of(
     };
     let now = state.clock.now();
     let started = started.map(|time| When::new(time, now));
-    Ok(build(token, ticket, &link, started, messages, now))
+    let href = format!("/t/{token}");
+    let url = state.config.base_url.join(&href);
+    Ok(build(href, url, ticket, &link, started, messages, now))
 }
 
 fn build(
-    token: &str,
+    href: String,
+    url: String,
     ticket: Ticket,
     link: &Link,
     started: Option<When>,
@@ -119,7 +122,8 @@ fn build(
     let occurred = When::new(ticket.occurred_at, now);
     PublicTicketPage {
         frame: Frame::public(),
-        href: format!("/t/{token}"),
+        href,
+        url,
         reference: ticket.reference,
         status: ticket.status,
         action: ticket.action,

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// More controls than any page has before what a test looks for.
+const MAX_TABS: usize = 60;
+
 /// Runs chromedriver, and ends it with all its browsers when standard input closes, which it does however this process
 /// ends: nothing else runs at the end of a test process. `$1` is the folder of the browsers' profiles.
 const WATCHDOG: &str = r#"
@@ -251,6 +254,32 @@ impl Browser {
         let field = self.find(selector).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Sets a field whose value can't be typed alike in every language, as its picker does.
+    pub(crate) async fn pick(&self, selector: &str, value: &str) {
+        let (selector, value) = (json!(selector), json!(value));
+        self.js(&format!(
+            "(field => {{ field.value = {value}; for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {{ bubbles: true }})); }})(document.querySelector({selector}))"
+        ))
+        .await;
+    }
+
+    /// Presses Tab until the focus is on the element of this ID.
+    pub(crate) async fn tab_to(&self, id: &str) {
+        for _ in 0..MAX_TABS {
+            self.press(&[Key::Tab]).await;
+            if self.focused().await == id {
+                return;
+            }
+        }
+        panic!("{MAX_TABS} presses of Tab do not lead to #{id}");
+    }
+
+    /// The ID of the element that has the focus.
+    pub(crate) async fn focused(&self) -> String {
+        let id = self.js("document.activeElement.id").await;
+        id.as_str().unwrap_or_default().to_owned()
     }
 
     /// Presses keys one after the other, wherever the focus is.

@@ -1,6 +1,7 @@
 //! What people see and do, in real headless Chromium.
 
 pub(crate) mod driver;
+mod form;
 mod story;
 
 use std::process::Stdio;

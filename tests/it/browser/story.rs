@@ -26,6 +26,7 @@ async fn a_failure_becomes_a_report_a_mail_and_an_answer() {
     assert_mail_tells_it_all(&mail, &reference, &trace_id);
     answer(&app, &mail, &reference).await;
     reporter.reload().await;
+    assert_eq!(reporter.count(".done").await, 0, "thanks are said once");
     assert_eq!(reporter.text("h1").await, "We answered: it's your turn");
     assert_eq!(reporter.text(".by-staff .words").await, ANSWER);
     assert_eq!(reporter.text(".by-staff header b").await, "Support");
@@ -45,7 +46,12 @@ async fn send_report(app: &TestApp, reporter: &Browser, trace_id: &str) -> Strin
     reporter.fill("#email", "lena@example.org").await;
     reporter.click("#report button.primary").await;
     reporter.until_shown("Thank you, your report is in.").await;
-    assert!(reporter.url().await.path().starts_with("/t/"));
+    let link = reporter.url().await;
+    assert!(
+        link.path().starts_with("/t/") && link.query().is_none() && link.fragment().is_none(),
+        "{link}"
+    );
+    assert_eq!(reporter.text(".copybox code").await, link.as_str());
     let page = reporter.text("main").await;
     assert!(page.contains("Provider failed"), "{page}");
     assert!(
