@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
+use super::ticket_page::{HistoryEntry, LinkForm, NoticeView, TicketPage, TracePanel};
 use super::trace;
 use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
@@ -18,6 +18,7 @@ use crate::links::resolve::trace_of_span;
 use crate::links::state::LinkState;
 use crate::links::store::{self as links, Link};
 use crate::links::trace_ref;
+use crate::outbox::store::{self as outbox, Mail};
 use crate::state::AppState;
 use crate::tickets::event::TicketEventKind;
 use crate::tickets::message::message_body;
@@ -257,6 +258,7 @@ async fn page(
     let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
     let messages = tickets::messages(&mut conn, id).await?;
     let events = tickets::events(&mut conn, id).await?;
+    let mails = outbox::of_ticket(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
     let page = TicketPage {
@@ -275,6 +277,10 @@ async fn page(
         messages: messages
             .into_iter()
             .map(|message| message_view(message, now))
+            .collect(),
+        notices: mails
+            .into_iter()
+            .map(|mail| notice_view(mail, now))
             .collect(),
         history: events
             .into_iter()
@@ -327,6 +333,14 @@ fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
         is_staff,
         body: message.body,
         sent: When::new(message.created_at, now),
+    }
+}
+
+fn notice_view(mail: Mail, now: DateTime<Utc>) -> NoticeView {
+    NoticeView {
+        at: When::new(mail.finished_at.unwrap_or(mail.due_at), now),
+        recipient: mail.recipient,
+        state: mail.state.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people see and do, in real headless Chromium.
 
+mod desk;
 pub(crate) mod driver;
 mod form;
 mod story;
@@ -7,6 +8,7 @@ mod story;
 use std::process::Stdio;
 
 use tokio::process::Command;
+use tracedesk::access::session::Role;
 
 use crate::app::{PASSWORD, TestApp, between};
 use driver::Browser;
@@ -44,4 +46,13 @@ async fn sign_in(browser: &Browser, email: &str) {
     browser.fill("#password", PASSWORD).await;
     browser.click("main button").await;
     browser.find("nav[aria-label=Desk]").await;
+}
+
+/// A browser in which a member of staff is signed in.
+async fn signed_in(app: &TestApp) -> Browser {
+    app.add_staff("ada@example.com", Role::Staff).await;
+    let browser = Browser::open().await;
+    browser.goto(app.url("/desk/sign-in")).await;
+    sign_in(&browser, "ada@example.com").await;
+    browser
 }
