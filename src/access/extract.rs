@@ -17,7 +17,7 @@ use super::store::{self, KeyRow, SessionRow};
 use super::{session, token};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
-use crate::http::page::Viewer;
+use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
 
 /// A desk form is a reply at most: 10,000 characters of 4 bytes, percent-encoded threefold, and room for the rest.
@@ -151,7 +151,7 @@ impl ResponseError for StaffError {
                     .insert_header((header::CACHE_CONTROL, "no-store"))
                     .finish()
             }
-            Self::Problem(error) => error.error_response(),
+            Self::Problem(error) => error.page(Frame::desk_error()),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod desk;
 pub(crate) mod driver;
 mod form;
+mod large;
+mod looks;
 mod story;
 
 use std::process::Stdio;
