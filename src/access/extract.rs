@@ -17,7 +17,7 @@ use super::session;
 use super::store::{self, KeyRow, SessionRow};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
-use crate::http::page::Viewer;
+use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
 use crate::token;
 
@@ -153,7 +153,7 @@ impl ResponseError for StaffError {
                     .insert_header((header::CACHE_CONTROL, "no-store"))
                     .finish()
             }
-            Self::Problem(error) => error.error_response(),
+            Self::Problem(error) => error.page(Frame::desk_error()),
         }
     }
 }

@@ -52,6 +52,7 @@ pub async fn show(
     let page = MailPage {
         frame: Frame::desk(staff.viewer(), Section::Mail),
         rows: mails.into_iter().map(|mail| row(mail, now)).collect(),
+        is_first: before.is_none(),
         older,
         transport: transport(&state.config),
     };
@@ -78,11 +79,7 @@ pub async fn resend(
 }
 
 fn row(mail: Mail, now: DateTime<Utc>) -> MailRow {
-    let state = match mail.state {
-        store::MailState::Queued => MailState::Queued,
-        store::MailState::Sent => MailState::Sent,
-        store::MailState::Failed => MailState::Failed,
-    };
+    let state = MailState::from(mail.state);
     MailRow {
         resend_href: format!("/desk/mail/{}/resend", mail.id),
         state,

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::candidates_view::CandidateView;
-use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
+use super::ticket_page::{HistoryEntry, LinkForm, NoticeView, TicketPage, TracePanel};
 use super::trace;
 use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
@@ -21,6 +21,7 @@ use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
+use crate::outbox::store::{self as outbox, Mail};
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
@@ -305,6 +306,7 @@ async fn page(
     let messages = tickets::messages(&mut conn, id).await?;
     let events = tickets::events(&mut conn, id).await?;
     let screenshots = attachment::of_ticket(&mut conn, id).await?;
+    let mails = outbox::of_ticket(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
     let candidates = match &trace {
@@ -327,6 +329,10 @@ async fn page(
         messages: messages
             .into_iter()
             .map(|message| message_view(message, now))
+            .collect(),
+        notices: mails
+            .into_iter()
+            .map(|mail| notice_view(mail, now))
             .collect(),
         history: events
             .into_iter()
@@ -385,6 +391,14 @@ fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
         is_staff,
         body: message.body,
         sent: When::new(message.created_at, now),
+    }
+}
+
+fn notice_view(mail: Mail, now: DateTime<Utc>) -> NoticeView {
+    NoticeView {
+        at: When::new(mail.finished_at.unwrap_or(mail.due_at), now),
+        recipient: mail.recipient,
+        state: mail.state.into(),
     }
 }
 

@@ -131,13 +131,17 @@ async fn page_of(
     };
     let now = state.clock.now();
     let started = started.map(|time| When::new(time, now));
-    let mut page = build(token, ticket, &link, started, messages, now);
-    page.screenshots = ScreenshotView::list(&format!("/t/{token}/screenshots"), &screenshots);
+    let href = format!("/t/{token}");
+    let url = state.config.base_url.join(&href);
+    let shots = ScreenshotView::list(&format!("{href}/screenshots"), &screenshots);
+    let mut page = build(href, url, ticket, &link, started, messages, now);
+    page.screenshots = shots;
     Ok(page)
 }
 
 fn build(
-    token: &str,
+    href: String,
+    url: String,
     ticket: Ticket,
     link: &Link,
     started: Option<When>,
@@ -147,7 +151,8 @@ fn build(
     let occurred = When::new(ticket.occurred_at, now);
     PublicTicketPage {
         frame: Frame::public(),
-        href: format!("/t/{token}"),
+        href,
+        url,
         reference: ticket.reference,
         status: ticket.status,
         action: ticket.action,

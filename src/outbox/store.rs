@@ -371,6 +371,25 @@ pub async fn recent(
     .await
 }
 
+/// The mails of a ticket, oldest first: a few, one a recipient.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn of_ticket(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Vec<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
+                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
+                  finished_at
+           FROM outbox JOIN tickets ON tickets.id = ticket_id
+           WHERE ticket_id = $1
+           ORDER BY outbox.created_at, outbox.id"#,
+        ticket_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// One mail.
 ///
 /// # Errors

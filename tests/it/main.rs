@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod app;
+mod browser;
 mod cluster;
 mod embedded;
 mod files;
