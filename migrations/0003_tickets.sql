@@ -47,8 +47,19 @@ CREATE TABLE messages (
 CREATE INDEX messages_ticket ON messages (ticket_id, id);
 
 CREATE TYPE ticket_event_kind AS ENUM (
-    'opened', 'linked', 'link_missing', 'relinked', 'replied', 'answered', 'solved', 'reopened', 'marked_spam',
-    'mail_sent', 'mail_failed'
+    'opened',        -- the report opened the ticket
+    'linked',        -- its trace was found
+    'suggested',     -- a trace was linked because page, time and failure fit
+    'link_missing',  -- the wait for its trace was over
+    'relinked',      -- staff pointed it at another trace
+    'unlinked',      -- staff said that the trace is not this ticket's
+    'replied',       -- the reporter wrote
+    'answered',      -- staff wrote
+    'solved',
+    'reopened',
+    'marked_spam',
+    'mail_sent',
+    'mail_failed'
 );
 
 -- History: append only.

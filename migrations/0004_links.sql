@@ -6,7 +6,11 @@ CREATE TYPE link_state AS ENUM (
     'linked',
     'missing'    -- waited out; still linked if the trace comes after all
 );
-CREATE TYPE link_origin AS ENUM ('stated', 'suggested', 'chosen');
+CREATE TYPE link_origin AS ENUM (
+    'stated',     -- the reporter gave the ID
+    'suggested',  -- page, time and failure fit
+    'chosen'      -- staff said so
+);
 
 CREATE TABLE links (
     ticket_id           uuid        PRIMARY KEY REFERENCES tickets (id) ON DELETE CASCADE,
@@ -15,6 +19,7 @@ CREATE TABLE links (
     trace_id            uuid,                    -- the linked trace, or the best reading of what was typed
     other_ids           uuid[]      NOT NULL,    -- further readings (a decimal ID may also be hex); emptied when linked
     span_id             bigint,                  -- when 16 hex digits were typed they may be a span's ID
+    rejected_ids        uuid[]      NOT NULL DEFAULT '{}',  -- traces that staff said are not this ticket's
     typed               text,                    -- what the reporter typed, as typed
     waiting_until       timestamptz,             -- when a waiting link becomes missing
     linked_at           timestamptz,

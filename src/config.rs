@@ -2,10 +2,11 @@
 //! value is reported at once.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use url::Url;
@@ -40,6 +41,7 @@ settings! {
     "TRACEDESK_NOTIFY", "support@localhost", "comma-separated staff addresses that hear of each report";
     "TRACEDESK_RETENTION_DAYS", "14", "unpinned traces older than this are dropped";
     "TRACEDESK_LINK_GRACE_SECS", "10", "how long the first notice waits for a trace that is still on its way";
+    "TRACEDESK_TRUSTED_PROXIES", "none", "comma-separated addresses or networks whose X-Forwarded-For is believed";
     "TRACEDESK_LOG", "info", "log level, or directives such as info,sqlx=warn";
     "TRACEDESK_LOG_FORMAT", "text", "text or json";
     "TRACEDESK_CONFIG", "./tracedesk.toml", "the file with these same keys, if there is one";
@@ -77,6 +79,8 @@ pub struct Config {
     pub retention_days: u32,
     /// How long the first notice waits for its trace.
     pub link_grace: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Directives for the log.
     pub log: String,
     /// Whether the log is JSON lines.
@@ -183,6 +187,7 @@ impl Config {
         let grace = values.parse("TRACEDESK_LINK_GRACE_SECS", "10", |text| {
             number(text, 0, MAX_GRACE_SECS)
         });
+        let trusted_proxies = values.parse("TRACEDESK_TRUSTED_PROXIES", "", networks);
         let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", is_json);
         let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_direct_url =
@@ -204,6 +209,7 @@ impl Config {
             notify,
             retention_days,
             grace,
+            trusted_proxies,
             log_json,
         ) {
             (
@@ -213,6 +219,7 @@ impl Config {
                 Some(notify),
                 Some(retention_days),
                 Some(grace),
+                Some(trusted_proxies),
                 Some(log_json),
             ) if values.errors.is_empty() => Ok(Self {
                 database_url,
@@ -226,6 +233,7 @@ impl Config {
                 notify,
                 retention_days,
                 link_grace: Duration::from_secs(grace.into()),
+                trusted_proxies,
                 log,
                 log_json,
             }),
@@ -283,6 +291,22 @@ fn is_json(format: &str) -> Result<bool, String> {
         "json" => Ok(true),
         _ => Err(format!("{format:?} is neither text nor json")),
     }
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let one = |part: &str| {
+        let address = part.parse::<IpAddr>().map(IpNet::from);
+        address
+            .or_else(|_network| part.parse())
+            .map_err(|_neither| {
+                format!("{part:?} is neither an address nor a network such as 10.0.0.0/8")
+            })
+    };
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(one)
+        .collect()
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {

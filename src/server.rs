@@ -59,6 +59,10 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(page("/").route(read().to(intake::form::show)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
+        .service(at("/drafts/{token}/{id}", "GET").route(read().to(intake::drafts::show)))
+        .service(
+            at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
+        )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
@@ -89,6 +93,10 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         .service(at("/desk/mail/{id}/resend", "POST").route(web::post().to(desk::mail::resend)))
         .service(page("/desk/tickets/{id}").route(read().to(desk::ticket::show)))
         .service(
+            at("/desk/tickets/{id}/screenshots/{picture}", "GET")
+                .route(read().to(desk::ticket::screenshot)),
+        )
+        .service(
             at("/desk/tickets/{id}/messages", "POST")
                 .route(web::post().to(desk::ticket::add_message)),
         )
@@ -102,6 +110,10 @@ fn desk_routes(config: &mut web::ServiceConfig) {
             at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::ticket::mark_spam)),
         )
         .service(at("/desk/tickets/{id}/link", "POST").route(web::post().to(desk::ticket::link)))
+        .service(
+            at("/desk/tickets/{id}/link-rejection", "POST")
+                .route(web::post().to(desk::ticket::reject_link)),
+        )
         // Before the page itself, whose pattern would take ".json" for part of an ID.
         .service(page("/desk/traces/{trace_id}.json").route(read().to(desk::trace::download)))
         .service(page("/desk/traces/{trace_id}").route(read().to(desk::trace::show)))

@@ -8,13 +8,18 @@ use tokio::sync::{Notify, Semaphore};
 use crate::access::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::ingest::writer::IngestQueue;
+use crate::intake::fields::MAX_FORM_BYTES;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
 
 /// Traces that are decompressed and turned into JSON or a page at a time: 64 MiB each at most.
 const READERS: usize = 4;
+
+/// Forms with screenshots that arrive at once: two of the largest (50 MiB each), or a hundred usual ones.
+const UPLOAD_BYTES: usize = 2 * MAX_FORM_BYTES;
 
 /// Handles to everything a request may need. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +38,8 @@ pub struct AppState {
     pub outbox_wake: Arc<Notify>,
     /// Slows down who guesses passwords.
     pub sign_in_throttle: Arc<Throttle>,
+    /// Bounds the memory of forms with screenshots.
+    pub uploads: ByteBudget,
     /// Bounds the memory of reading large traces.
     pub readers: Arc<Semaphore>,
 }
@@ -51,6 +58,7 @@ impl AppState {
             resolver,
             outbox_wake,
             sign_in_throttle: Arc::new(Throttle::default()),
+            uploads: ByteBudget::new(UPLOAD_BYTES),
             readers: Arc::new(Semaphore::new(READERS)),
         }
     }

@@ -164,12 +164,15 @@ impl RootSpan {
         self.status >= 500 || !QUIET_PATHS.iter().any(|quiet| self.path.starts_with(quiet))
     }
 
-    /// A path may hold a secret token, so the route stands for it; a path without a route has none of ours.
+    /// A path may hold a secret token, so the route stands for it; of a path without a route, its first segment.
     fn finish(self, context: TraceContext, gathered: Gathered) -> Vec<Span> {
         let route = self.route.as_deref();
         let mut attributes = vec![
             text_attribute("http.request.method", &self.method),
-            text_attribute("url.path", route.unwrap_or(&self.path)),
+            text_attribute(
+                "url.path",
+                route.unwrap_or_else(|| first_segment(&self.path)),
+            ),
             attribute(
                 "http.response.status_code",
                 any_value::Value::IntValue(self.status.into()),
@@ -200,6 +203,15 @@ impl RootSpan {
         spans.push(root);
         spans
     }
+}
+
+fn first_segment(path: &str) -> &str {
+    let end = path
+        .char_indices()
+        .filter(|(_, c)| *c == '/')
+        .nth(1)
+        .map_or(path.len(), |(at, _)| at);
+    path.get(..end).unwrap_or("/")
 }
 
 /// The span that a caller's `traceparent` names.

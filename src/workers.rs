@@ -9,11 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::ingest::writer::Writers;
+use crate::intake::drafts::UNSENT_HOURS;
 use crate::intake::open::IDEMPOTENCY_HOURS;
 use crate::links::render::render;
 use crate::outbox::deliver::Delivery;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
+use crate::tickets::attachment;
 use crate::traces::store as traces;
 
 /// How often links are swept.
@@ -121,7 +123,12 @@ impl Workers {
 }
 
 async fn sweep(state: AppState) -> anyhow::Result<()> {
-    state.resolver.sweep().await.context("sweeping links")
+    state.resolver.sweep().await.context("sweeping links")?;
+    state
+        .resolver
+        .sweep_suggestions()
+        .await
+        .context("suggesting traces")
 }
 
 async fn maintain(state: AppState) -> anyhow::Result<()> {
@@ -140,6 +147,10 @@ async fn maintain(state: AppState) -> anyhow::Result<()> {
     access::store::delete_expired_sessions(&mut conn, now)
         .await
         .context("forgetting old sessions")?;
+    let unsent = now - chrono::Duration::hours(UNSENT_HOURS);
+    attachment::delete_unsent(&mut conn, unsent)
+        .await
+        .context("forgetting files of unsent forms")?;
     let forgotten = now - chrono::Duration::hours(IDEMPOTENCY_HOURS);
     access::store::delete_old_answers(&mut conn, forgotten)
         .await

@@ -1,14 +1,17 @@
 //! `tracedesk trace ID`: a trace in the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use sqlx::PgConnection;
+use sqlx::PgPool;
+use tokio::sync::Notify;
 
 use super::database::{COMMAND_CONNECTIONS, Database};
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::links::resolve::trace_of_span;
+use crate::links::resolve::Resolver;
 use crate::links::trace_ref;
 use crate::traces::assemble::RawTrace;
 use crate::traces::duration_text::format_duration;
@@ -36,7 +39,7 @@ const BAR_COLUMNS: u64 = 30;
 /// What is wrong.
 pub async fn run(config: Config, args: TraceArgs) -> anyhow::Result<()> {
     let database = Database::open(&config, COMMAND_CONNECTIONS).await?;
-    let found = find(&mut *database.pool.acquire().await?, &args.id).await;
+    let found = find(&database.pool, &args.id).await;
     database.close().await?;
     let raw = found?;
     let output = if args.json {
@@ -58,16 +61,18 @@ pub async fn run(config: Config, args: TraceArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn find(conn: &mut PgConnection, typed: &str) -> anyhow::Result<RawTrace> {
+async fn find(pool: &PgPool, typed: &str) -> anyhow::Result<RawTrace> {
+    let mut conn = pool.acquire().await?;
+    let resolver = Resolver::new(pool.clone(), Clock::system(), Arc::new(Notify::new()));
     let read = trace_ref::parse(typed)?;
     for &trace_id in &read.candidates {
-        if let Some(stored) = store::find(&mut *conn, trace_id).await? {
+        if let Some(stored) = store::find(&mut conn, trace_id).await? {
             return Ok(RawTrace::unpack(trace_id, &stored)?);
         }
     }
     if let Some(span_id) = read.span_id
-        && let Some(trace_id) = trace_of_span(&mut *conn, span_id).await?
-        && let Some(stored) = store::find(&mut *conn, trace_id).await?
+        && let Some(trace_id) = resolver.trace_of_span(&mut conn, span_id).await?
+        && let Some(stored) = store::find(&mut conn, trace_id).await?
     {
         return Ok(RawTrace::unpack(trace_id, &stored)?);
     }

@@ -1,5 +1,6 @@
 //! The pages of support staff.
 
+pub mod candidates_view;
 pub mod mail;
 pub mod mail_page;
 pub mod queue;

@@ -10,6 +10,7 @@ use super::sign_in_page::SignInPage;
 use crate::access::extract::{self, StaffError, StaffForm};
 use crate::access::token::{self, Token};
 use crate::access::{password, session, store};
+use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::page::{Frame, html};
 use crate::state::AppState;
@@ -106,9 +107,7 @@ pub async fn sign_out(
 }
 
 fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), PageError> {
-    let peer = request
-        .peer_addr()
-        .map_or_else(String::new, |peer| peer.ip().to_string());
+    let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
     let keys = [
         format!("from {peer}"),
         format!("to {}", email.trim().to_lowercase()),

@@ -7,18 +7,22 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::candidates_view::CandidateView;
 use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
 use super::trace;
 use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
+use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
-use crate::links::resolve::trace_of_span;
-use crate::links::state::LinkState;
+use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
+use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
 use crate::state::AppState;
+use crate::tickets::attachment;
+use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::event::TicketEventKind;
 use crate::tickets::message::message_body;
 use crate::tickets::status::TicketStatus;
@@ -66,6 +70,21 @@ pub async fn show(staff: Staff, path: web::Path<String>, state: web::Data<AppSta
         StatusCode::OK,
     )
     .await
+}
+
+/// Shows a screenshot.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn screenshot(
+    _staff: Staff,
+    path: web::Path<(Uuid, Uuid)>,
+    state: web::Data<AppState>,
+) -> DeskResult {
+    let (ticket_id, id) = path.into_inner();
+    let picture = attachment::picture(&mut *state.pool.acquire().await?, ticket_id, id).await?;
+    let picture = picture.ok_or_else(missing)?;
+    Ok(serve_picture(picture.media_type, picture.content))
 }
 
 /// Answers the reporter.
@@ -209,6 +228,20 @@ pub async fn link(
     }
 }
 
+/// Takes the trace away that was suggested: it is another ticket's.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn reject_link(
+    path: web::Path<String>,
+    form: StaffForm<NoFields>,
+    state: web::Data<AppState>,
+) -> DeskResult {
+    let id = id_of(&path)?;
+    state.resolver.reject(id, form.staff.id()).await?;
+    Ok(back_to(id))
+}
+
 /// The stored trace that a text refers to.
 ///
 /// # Errors
@@ -226,7 +259,7 @@ pub async fn stored(
         .copied()
         .find(|id| known.contains(&id.as_uuid()));
     match (stored, read.span_id) {
-        (None, Some(span_id)) => Ok(trace_of_span(&mut conn, span_id).await?),
+        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(&mut conn, span_id).await?),
         (stored, _) => Ok(stored),
     }
 }
@@ -257,8 +290,13 @@ async fn page(
     let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
     let messages = tickets::messages(&mut conn, id).await?;
     let events = tickets::events(&mut conn, id).await?;
+    let screenshots = attachment::of_ticket(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
+    let candidates = match &trace {
+        TracePanel::None | TracePanel::Missing { .. } => candidates_of(&mut conn, id).await?,
+        TracePanel::Waiting { .. } | TracePanel::Linked(_) => Vec::new(),
+    };
     let page = TicketPage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
         href: format!("/desk/tickets/{id}"),
@@ -280,8 +318,14 @@ async fn page(
             .into_iter()
             .map(|event| history_entry(event, now))
             .collect(),
+        screenshots: ScreenshotView::list(&format!("/desk/tickets/{id}/screenshots"), &screenshots),
         reply: refused.reply,
         link_form: refused.link,
+        is_suggested: link.state == LinkState::Linked && link.origin == LinkOrigin::Suggested,
+        candidates: candidates
+            .into_iter()
+            .map(|candidate| CandidateView::new(candidate, now))
+            .collect(),
         trace,
     };
     Ok(html(status, &page))
@@ -334,6 +378,8 @@ fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
     let what = match event.kind {
         TicketEventKind::Opened => "Opened by the report",
         TicketEventKind::Linked => "Linked to its trace",
+        TicketEventKind::Suggested => "Linked to a trace that fits",
+        TicketEventKind::Unlinked => "Trace taken away: not this one",
         TicketEventKind::LinkMissing => "No spans came for the trace ID",
         TicketEventKind::Relinked => "Pointed at another trace",
         TicketEventKind::Replied => "The reporter wrote",

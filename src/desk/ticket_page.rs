@@ -2,10 +2,12 @@
 
 use askama::Template;
 
+use super::candidates_view::CandidateView;
 use super::trace_view::TraceView;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::state::LinkState;
+use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::status::TicketStatus;
 
 /// `GET /desk/tickets/{id}`.
@@ -40,12 +42,18 @@ pub struct TicketPage {
     pub messages: Vec<MessageView>,
     /// What happened to the ticket, oldest first.
     pub history: Vec<HistoryEntry>,
+    /// The screenshots that came with the report.
+    pub screenshots: Vec<ScreenshotView>,
     /// The reply box.
     pub reply: ReplyForm,
     /// The box that links a trace by hand.
     pub link_form: LinkForm,
     /// The trace.
     pub trace: TracePanel,
+    /// Whether the trace was linked because it fits, and nobody said yet that it is the one.
+    pub is_suggested: bool,
+    /// While there is no trace: those that fit, best first.
+    pub candidates: Vec<CandidateView>,
 }
 
 /// One line of a ticket's history.
@@ -155,10 +163,53 @@ mod tests {
             history: ["Opened by the form", "Linked to its trace", "Notice sent"]
                 .map(|what| HistoryEntry { what: what.to_owned(), detail: None, who: None, at: minutes_ago(2) })
                 .into(),
+            screenshots: Vec::new(),
             reply: ReplyForm::default(),
             link_form: LinkForm::default(),
             trace,
+            is_suggested: false,
+            candidates: Vec::new(),
         }
+    }
+
+    fn candidate() -> CandidateView {
+        CandidateView {
+            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+            title: "POST /api/chat".to_owned(),
+            service: "chat-api".to_owned(),
+            failure: Some(crate::traces::failure::FailureClass::ProviderError),
+            message: Some("overloaded".to_owned()),
+            started: minutes_ago(3),
+            reasons: "the same page, it failed: provider failed, 1 min before".to_owned(),
+        }
+    }
+
+    #[test]
+    fn traces_that_fit_are_offered_with_their_reasons() {
+        let page = TicketPage {
+            candidates: vec![candidate()],
+            ..page(TracePanel::None)
+        };
+        let html = testing::render("ticket-candidates", &page);
+        for words in [
+            "Traces that fit",
+            "the same page",
+            "This is the one",
+            "chat-api",
+        ] {
+            assert!(html.contains(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_suggested_trace_is_asked_about() {
+        let view = TraceView::new(&sample_trace::chat(), None, now());
+        let page = TicketPage {
+            is_suggested: true,
+            ..page(TracePanel::Linked(Box::new(view)))
+        };
+        let html = testing::render("ticket-suggested", &page);
+        assert!(html.contains("Is this the trace?") && html.contains("/link-rejection"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 
 /// A body must be whole within this time: 64 MiB in 30 s is 18 Mbit/s; smaller bodies may come much slower.
-const READ_DEADLINE: Duration = Duration::from_secs(30);
+pub const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -2,9 +2,12 @@
 
 pub mod assets;
 pub mod body;
+pub mod budget;
+pub mod client_ip;
 pub mod csrf;
 pub mod cursor;
 pub mod error;
 pub mod health;
 pub mod page;
+pub mod picture;
 pub mod view;

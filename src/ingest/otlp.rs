@@ -14,10 +14,11 @@ use serde_json::json;
 
 use super::json as otlp_json;
 use super::split::{Split, SplitError, split};
-use super::writer::{NotStored, Reservation};
+use super::writer::NotStored;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body::{self, BodyError, ContentEncoding};
+use crate::http::budget::Reservation;
 use crate::http::error::Problem;
 use crate::state::AppState;
 
@@ -102,7 +103,7 @@ async fn store(
         })?;
     let content_encoding = body::content_encoding(request).map_err(Refusal::from_body)?;
     let mut held = state.ingest.reserve();
-    let body = body::read(payload, MAX_BODY_BYTES, |bytes| held.grow(bytes).is_ok()).await;
+    let body = body::read(payload, MAX_BODY_BYTES, |bytes| held.grow(bytes)).await;
     let body = body.map_err(Refusal::from_body)?;
     let is_small = body.len() < INLINE_BYTES && content_encoding == ContentEncoding::Identity;
     let work = move || take_apart(body, content_encoding, encoding, held);
@@ -142,10 +143,8 @@ fn take_apart(
 ) -> Result<(Split, Reservation), Refusal> {
     let body = match content_encoding {
         ContentEncoding::Identity => body,
-        ContentEncoding::Gzip => {
-            body::inflate(&body, MAX_BODY_BYTES, |bytes| held.grow(bytes).is_ok())
-                .map_err(Refusal::from_body)?
-        }
+        ContentEncoding::Gzip => body::inflate(&body, MAX_BODY_BYTES, |bytes| held.grow(bytes))
+            .map_err(Refusal::from_body)?,
     };
     let split = match encoding {
         Encoding::Protobuf => split(&body).map_err(|error| Refusal::from_split(&error))?,

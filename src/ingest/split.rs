@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 
 use super::MAX_SPANS_PER_REQUEST;
 use crate::clock::new_id;
@@ -13,7 +12,7 @@ use crate::traces::facts::{SpanFacts, service_name};
 use crate::traces::failure;
 use crate::traces::ids::{SpanId, TraceId};
 use crate::traces::otlp::{self, ResourceSpansView, ScopeSpansView, SpanView};
-use crate::traces::part::TracePart;
+use crate::traces::part::{TracePart, user_ref};
 use crate::traces::trace::{SpanKind, SpanStatus};
 use crate::traces::wire::{self, WireError};
 
@@ -279,13 +278,6 @@ fn summary_text(text: &str) -> String {
         .filter(|&c| c != '\0')
         .take(MAX_SUMMARY_CHARS)
         .collect()
-}
-
-/// Whom the spans name, so that the same person is recognised and nobody is named: SHA-256, first 16 hex digits.
-#[must_use]
-pub fn user_ref(user: &str) -> String {
-    let digest = Sha256::digest(user.trim().to_lowercase().as_bytes());
-    hex::encode(digest.first_chunk::<8>().copied().unwrap_or_default())
 }
 
 /// A count for an `integer` column; a request is too small to reach its end.

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::clock::Clock;
+use crate::http::budget::{ByteBudget, Reservation};
 use crate::links::resolve::Resolver;
 use crate::traces::part::TracePart;
 use crate::traces::store;
@@ -48,31 +49,7 @@ pub enum NotStored {
 #[derive(Clone)]
 pub struct IngestQueue {
     jobs: mpsc::Sender<Job>,
-    budget: Arc<Semaphore>,
-}
-
-/// The bytes that a request holds of the queue's bound; given back when dropped.
-pub struct Reservation {
-    budget: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Reservation {
-    /// Takes `bytes` more.
-    ///
-    /// # Errors
-    /// [`NotStored::Full`] when they are not to be had now.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), NotStored> {
-        let count = u32::try_from(bytes).map_err(|_too_large| NotStored::Full)?;
-        let more = Arc::clone(&self.budget)
-            .try_acquire_many_owned(count)
-            .map_err(|_none_left| NotStored::Full)?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        Ok(())
-    }
+    budget: ByteBudget,
 }
 
 /// The writers' side of the queue.
@@ -86,7 +63,7 @@ pub fn queue() -> (IngestQueue, Writers) {
     let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
     let queue = IngestQueue {
         jobs: sender,
-        budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        budget: ByteBudget::new(QUEUE_BYTES),
     };
     (queue, Writers { jobs: receiver })
 }
@@ -95,10 +72,7 @@ impl IngestQueue {
     /// Begins an empty reservation.
     #[must_use]
     pub fn reserve(&self) -> Reservation {
-        Reservation {
-            budget: Arc::clone(&self.budget),
-            permit: None,
-        }
+        self.budget.reserve()
     }
 
     /// Stores parts; returns after the commit. The reservation lasts until then.

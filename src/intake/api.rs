@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::fields::{self, Fields, MAX_REPORT_BYTES, body_problem};
-use super::open::{self, Idempotency, Idempotent, Opened, ReportSource};
+use super::drafts;
+use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
+use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
@@ -36,16 +37,32 @@ pub async fn create(
 ) -> ApiResult {
     caller.require(Scope::TicketsWrite)?;
     let key = idempotency_key(&request)?;
-    let (raw, fingerprint) = read_report(&request, payload).await?;
-    let report = Report::parse(&raw, state.clock.now()).map_err(Problem::invalid)?;
+    let arrived = read_report(&request, payload, &state).await?;
+    let parsed = Report::parse(&arrived.raw, state.clock.now());
+    let (drafts, file_error) = drafts::keep(&state, "", None, arrived.files).await?;
+    let file_error = file_error.map(|detail| FieldError {
+        field: "attachments",
+        detail,
+    });
+    let report = match (parsed, file_error) {
+        (Ok(report), None) => report,
+        (parsed, file_error) => {
+            let errors = parsed
+                .err()
+                .unwrap_or_default()
+                .into_iter()
+                .chain(file_error);
+            return Err(Problem::invalid(errors.collect()));
+        }
+    };
+    let account_id = Some(caller.account_id());
+    let origin = Origin {
+        source: ReportSource::Api,
+        account_id,
+        draft_hash: drafts.hash(),
+    };
     let Some(key) = key else {
-        let opened = open::open_ticket(
-            &state,
-            &report,
-            ReportSource::Api,
-            Some(caller.account_id()),
-        )
-        .await?;
+        let opened = open::open_ticket(&state, &report, origin).await?;
         let link = open::look_for_trace(&state, &report, &opened).await;
         return Ok(created(
             &location(&opened),
@@ -55,19 +72,19 @@ pub async fn create(
     let request = Idempotency {
         api_key_id: caller.key_id(),
         key,
-        fingerprint,
+        fingerprint: arrived.fingerprint,
     };
-    open_once(&state, &report, &caller, &request).await
+    open_once(&state, &report, origin, &request).await
 }
 
 async fn open_once(
     state: &AppState,
     report: &Report,
-    caller: &ApiCaller,
+    origin: Origin,
     request: &Idempotency,
 ) -> ApiResult {
     let answer = |opened: &Opened| (location(opened), body_of(state, report, opened, None));
-    match open::open_ticket_once(state, report, caller.account_id(), request, answer).await? {
+    match open::open_ticket_once(state, report, origin, request, answer).await? {
         Idempotent::Opened(opened) => {
             let link = open::look_for_trace(state, report, &opened).await;
             let body = body_of(state, report, &opened, link.as_ref());
@@ -153,27 +170,57 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-/// The report's fields, and SHA-256 of the body they came in.
+/// A report as it arrived.
+struct Arrived {
+    raw: RawReport,
+    files: Vec<Vec<u8>>,
+    /// SHA-256 of what was sent.
+    fingerprint: [u8; 32],
+}
+
 async fn read_report(
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(RawReport, [u8; 32]), Problem> {
-    if fields::mime_of(request) == "multipart/form-data" {
-        let fields = fields::read(request, payload).await?;
-        let raw = from_fields(&fields);
-        // The boundary differs from try to try; what it bounds does not.
-        let mut sorted: Vec<_> = fields.into_iter().collect();
-        sorted.sort();
-        return Ok((raw, Sha256::digest(format!("{sorted:?}")).into()));
+    state: &AppState,
+) -> Result<Arrived, Problem> {
+    match fields::mime_of(request).as_str() {
+        "multipart/form-data" => {
+            let form = fields::read(request, payload, &state.uploads).await?;
+            Ok(Arrived {
+                raw: from_fields(&form.fields),
+                fingerprint: fingerprint(&form),
+                files: form.files,
+            })
+        }
+        "application/json" => {
+            let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true).await;
+            let bytes = bytes.map_err(|error| body_problem(error, MAX_REPORT_BYTES))?;
+            Ok(Arrived {
+                raw: from_json(&bytes)?,
+                files: Vec::new(),
+                fingerprint: Sha256::digest(&bytes).into(),
+            })
+        }
+        _ => {
+            let detail = "Send the report as application/json or multipart/form-data.";
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+        }
     }
-    if fields::mime_of(request) != "application/json" {
-        let detail = "Send the report as application/json or multipart/form-data.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+}
+
+/// Of a multipart body without its boundary, which differs from try to try; what it bounds does not.
+fn fingerprint(form: &Form) -> [u8; 32] {
+    let mut fields: Vec<_> = form.fields.iter().collect();
+    fields.sort();
+    let mut hash = Sha256::new();
+    for text in fields.into_iter().flat_map(|(name, value)| [name, value]) {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text);
     }
-    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true)
-        .await
-        .map_err(body_problem)?;
-    Ok((from_json(&bytes)?, Sha256::digest(&bytes).into()))
+    for file in &form.files {
+        hash.update(Sha256::digest(file));
+    }
+    hash.finalize().into()
 }
 
 fn from_fields(fields: &Fields) -> RawReport {
@@ -225,7 +272,7 @@ fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
         .get("attachments")
         .is_some_and(|value| *value != Value::Array(Vec::new()) && !value.is_null())
     {
-        let detail = "Files are not taken inside JSON; leave this out or empty.".to_owned();
+        let detail = "Files are not taken inside JSON. Send the report as multipart/form-data with its files.".to_owned();
         errors.push(FieldError {
             field: "attachments",
             detail,

@@ -1,40 +1,74 @@
-//! The text fields of a report's form, multipart or urlencoded, read with caps.
+//! A report's form, multipart or urlencoded: its text fields and its files, read with caps.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
-use actix_multipart::{Multipart, MultipartError};
+use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::Payload;
 use futures_util::StreamExt as _;
 
+use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
 use crate::access::extract::parse_form;
-use crate::http::body::{self, BodyError};
+use crate::http::body::{self, BodyError, READ_DEADLINE};
+use crate::http::budget::{ByteBudget, Reservation};
 use crate::http::error::Problem;
 
-/// Largest form or JSON report: 10,000 characters of 4 bytes, thrice that when percent-encoded, a URL of 2 KiB, a
+/// Largest report without files: 10,000 characters of 4 bytes, thrice that when percent-encoded, a URL of 2 KiB, a
 /// pasted trace ID of 10 kB in any shape, and room for the rest.
 pub const MAX_REPORT_BYTES: usize = 256 * 1024;
-/// Most parts of a form; ours has ten fields.
-const MAX_PARTS: usize = 32;
+/// Largest report with files: five of 10 MiB, and what is written.
+pub const MAX_FORM_BYTES: usize = MAX_SCREENSHOTS * MAX_FILE_BYTES + MAX_REPORT_BYTES;
+/// Most parts of a form; ours has a dozen fields and five files.
+const MAX_PARTS: usize = 40;
 
-/// The fields by name. Of fields with the same name the last one counts.
+/// The text fields by name. Of fields with the same name the last one counts.
 pub type Fields = HashMap<String, String>;
+
+/// A form as it came.
+#[derive(Debug)]
+pub struct Form {
+    /// Its text fields.
+    pub fields: Fields,
+    /// Its files, in order; a file over the cap is cut one byte beyond it.
+    pub files: Vec<Vec<u8>>,
+    /// The memory it takes.
+    _held: Rc<RefCell<Reservation>>,
+}
 
 /// Reads a form of either encoding.
 ///
 /// # Errors
-/// 400, 413 or 415.
-pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Fields, Problem> {
-    let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true)
-        .await
-        .map_err(body_problem)?;
+/// 400, 413, 415, or 503 when too much is being received.
+pub async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    budget: &ByteBudget,
+) -> Result<Form, Problem> {
+    let mut held = budget.reserve();
     match mime_of(request).as_str() {
-        "multipart/form-data" => read_multipart(request, bytes.into()).await,
-        "application/x-www-form-urlencoded" => Ok(parse_form::<Vec<(String, String)>>(&bytes)?
-            .into_iter()
-            .collect()),
+        "multipart/form-data" => {
+            let reading = read_multipart(request, payload, held);
+            let late = || Err(body_problem(BodyError::Broken, MAX_FORM_BYTES));
+            tokio::time::timeout(READ_DEADLINE, reading)
+                .await
+                .unwrap_or_else(|_late| late())
+        }
+        "application/x-www-form-urlencoded" => {
+            let bytes = body::read(payload, MAX_REPORT_BYTES, |bytes| held.grow(bytes)).await;
+            let bytes = bytes.map_err(|error| body_problem(error, MAX_REPORT_BYTES))?;
+            let fields = parse_form::<Vec<(String, String)>>(&bytes)?
+                .into_iter()
+                .collect();
+            Ok(Form {
+                fields,
+                files: Vec::new(),
+                _held: Rc::new(RefCell::new(held)),
+            })
+        }
         _ => {
             let detail =
                 "Send the form as multipart/form-data or application/x-www-form-urlencoded.";
@@ -61,9 +95,9 @@ pub fn mime_of(request: &HttpRequest) -> String {
 
 /// A body that could not be read, as a problem.
 #[must_use]
-pub fn body_problem(error: BodyError) -> Problem {
+pub fn body_problem(error: BodyError, cap: usize) -> Problem {
     match error {
-        BodyError::TooLarge => Problem::too_large(MAX_REPORT_BYTES),
+        BodyError::TooLarge => Problem::too_large(cap),
         BodyError::Busy => Problem::unavailable(),
         BodyError::UnknownEncoding => {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_string())
@@ -75,40 +109,78 @@ pub fn body_problem(error: BodyError) -> Problem {
     }
 }
 
-async fn read_multipart(request: &HttpRequest, body: Bytes) -> Result<Fields, Problem> {
-    // In pieces: the parser refuses to look at more than 64 KiB at a time.
-    let pieces: Vec<_> = body
-        .chunks(16 * 1024)
-        .map(|piece| Ok::<_, PayloadError>(body.slice_ref(piece)))
-        .collect();
-    let stream = futures_util::stream::iter(pieces);
-    let mut multipart = Multipart::new(request.headers(), stream);
-    let mut fields = Fields::new();
-    let mut parts = 0;
+async fn read_multipart(
+    request: &HttpRequest,
+    payload: Payload,
+    held: Reservation,
+) -> Result<Form, Problem> {
+    // The parser knows no reasons of ours, so the reason waits here.
+    let refused = Rc::new(Cell::new(None));
+    let held = Rc::new(RefCell::new(held));
+    let (mut total, reason, budget) = (0, Rc::clone(&refused), Rc::clone(&held));
+    let stream = payload.map(move |chunk| {
+        let chunk = chunk?;
+        total += chunk.len();
+        if total > MAX_FORM_BYTES {
+            reason.set(Some(BodyError::TooLarge));
+        } else if !budget.borrow_mut().grow(chunk.len()) {
+            reason.set(Some(BodyError::Busy));
+        } else {
+            return Ok(chunk);
+        }
+        Err(PayloadError::Overflow)
+    });
+    let parts = read_parts(Multipart::new(request.headers(), stream)).await;
+    let (fields, files) = parts.map_err(|problem| match refused.get() {
+        Some(error) => body_problem(error, MAX_FORM_BYTES),
+        None => problem,
+    })?;
+    Ok(Form {
+        fields,
+        files,
+        _held: held,
+    })
+}
+
+async fn read_parts(mut multipart: Multipart) -> Result<(Fields, Vec<Vec<u8>>), Problem> {
+    let (mut fields, mut files, mut parts, mut text_bytes) = (Fields::new(), Vec::new(), 0, 0);
     while let Some(part) = multipart.next().await {
-        let mut part = part.map_err(|error| broken(&error))?;
+        let part = part.map_err(|error| broken(&error))?;
         parts += 1;
         if parts > MAX_PARTS {
             let detail = format!("The form has more than {MAX_PARTS} fields.");
             return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
         }
         let name = part.name().unwrap_or_default().to_owned();
-        let has_file = part
+        let file_name = part
             .content_disposition()
-            .and_then(|d| d.get_filename())
-            .is_some_and(|name| !name.is_empty());
-        let mut value = Vec::new();
-        while let Some(chunk) = part.next().await {
-            value.extend_from_slice(&chunk.map_err(|error| broken(&error))?);
+            .and_then(|disposition| disposition.get_filename());
+        match file_name.map(str::is_empty) {
+            // A browser sends a file field that was left empty as a file without a name.
+            Some(true) => drop(read_part(part, 0).await?),
+            Some(false) => files.push(read_part(part, MAX_FILE_BYTES + 1).await?),
+            None => {
+                let value = read_part(part, MAX_REPORT_BYTES + 1).await?;
+                text_bytes += value.len();
+                if text_bytes > MAX_REPORT_BYTES {
+                    return Err(Problem::too_large(MAX_REPORT_BYTES));
+                }
+                fields.insert(name, String::from_utf8_lossy(&value).into_owned());
+            }
         }
-        if has_file {
-            let detail =
-                "Files are not taken with a report. Describe what the screenshot shows instead.";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-        }
-        fields.insert(name, String::from_utf8_lossy(&value).into_owned());
     }
-    Ok(fields)
+    Ok((fields, files))
+}
+
+/// Reads a part to its end and keeps its first `keep` bytes.
+async fn read_part(mut part: Field, keep: usize) -> Result<Vec<u8>, Problem> {
+    let mut value = Vec::new();
+    while let Some(chunk) = part.next().await {
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        let room = keep - value.len();
+        value.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+    }
+    Ok(value)
 }
 
 fn broken(error: &MultipartError) -> Problem {

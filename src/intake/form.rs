@@ -3,10 +3,12 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
+use uuid::Uuid;
 
+use super::drafts::{self, Drafts};
 use super::fields::{self, Fields};
 use super::form_page::{FormPage, FormValues};
-use super::open::{self, ReportSource};
+use super::open::{self, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::error::{FieldError, PageError, PageResult, Problem};
 use crate::http::page::{Frame, public_html};
@@ -26,15 +28,14 @@ pub async fn show(query: web::Query<Fields>) -> PageResult {
     Ok(public_html(
         StatusCode::OK,
         &FormPage {
-            frame: Frame::public(),
             values,
-            errors: Vec::new(),
             read_back,
+            ..FormPage::default()
         },
     ))
 }
 
-/// Opens a ticket and leads to its page, or shows the form again with all that was typed.
+/// Opens a ticket and leads to its page, or shows the form again with all that was typed and sent.
 ///
 /// # Errors
 /// [`PageError`].
@@ -43,19 +44,54 @@ pub async fn submit(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let fields = fields::read(&request, payload).await.map_err(PageError)?;
-    let values = values_of(&fields);
-    if fields.get("intent").is_some_and(|intent| intent == "check") {
-        return Ok(check(values));
-    }
-    let now = state.clock.now();
-    let report = match Report::parse(&raw_of(&values, now), now) {
-        Ok(report) => report,
-        Err(errors) => return Ok(again(values, errors)),
+    let form = fields::read(&request, payload, &state.uploads)
+        .await
+        .map_err(PageError)?;
+    let values = values_of(&form.fields);
+    let intent = Intent::of(&form.fields);
+    let token = form
+        .fields
+        .get("draft")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let (drafts, file_error) = match drafts::keep(&state, token, intent.removed(), form.files).await
+    {
+        Ok(kept) => kept,
+        Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
     };
-    let opened = match open::open_ticket(&state, &report, ReportSource::Form, None).await {
+    let file_error = file_error.map(|detail| FieldError {
+        field: "screenshots",
+        detail,
+    });
+    let now = state.clock.now();
+    let report = match (
+        &intent,
+        Report::parse(&raw_of(&values, now), now),
+        file_error,
+    ) {
+        (Intent::Send, Ok(report), None) => report,
+        (Intent::Send, parsed, file_error) => {
+            let errors = parsed
+                .err()
+                .unwrap_or_default()
+                .into_iter()
+                .chain(file_error)
+                .collect();
+            return Ok(again(values, drafts, errors));
+        }
+        (Intent::Check, _, file_error) => return Ok(check(values, drafts, file_error)),
+        (Intent::Files(_), _, file_error) => {
+            return Ok(again(values, drafts, file_error.into_iter().collect()));
+        }
+    };
+    let origin = Origin {
+        source: ReportSource::Form,
+        account_id: None,
+        draft_hash: drafts.hash(),
+    };
+    let opened = match open::open_ticket(&state, &report, origin).await {
         Ok(opened) => opened,
-        Err(problem) => return Ok(not_now(values, &problem)),
+        Err(problem) => return Ok(not_now(values, drafts, &problem)),
     };
     open::look_for_trace(&state, &report, &opened).await;
     let page = state
@@ -66,6 +102,37 @@ pub async fn submit(
         .insert_header((header::LOCATION, page))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish())
+}
+
+/// Which of the form's buttons was pressed.
+enum Intent {
+    /// Send the report.
+    Send,
+    /// Show how the trace ID is read.
+    Check,
+    /// Add the chosen files, or take one away.
+    Files(Option<Uuid>),
+}
+
+impl Intent {
+    fn of(fields: &Fields) -> Self {
+        match fields.get("intent").map(String::as_str) {
+            Some("check") => Self::Check,
+            Some("attach") => Self::Files(None),
+            Some(other) => match other.strip_prefix("remove-") {
+                Some(id) => Self::Files(Uuid::parse_str(id).ok()),
+                None => Self::Send,
+            },
+            None => Self::Send,
+        }
+    }
+
+    fn removed(&self) -> Option<Uuid> {
+        match self {
+            Self::Files(removed) => *removed,
+            Self::Send | Self::Check => None,
+        }
+    }
 }
 
 fn values_of(fields: &Fields) -> FormValues {
@@ -83,14 +150,22 @@ fn values_of(fields: &Fields) -> FormValues {
 }
 
 /// The "Check" button: how the trace ID is read, nothing sent.
-fn check(values: FormValues) -> HttpResponse {
-    let (status, errors, read_back) = match read_back(&values.trace_id) {
-        Ok(text) => (StatusCode::OK, Vec::new(), Some(text)),
-        Err(error) => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            vec![("trace_id", error)],
-            None,
-        ),
+fn check(values: FormValues, drafts: Drafts, file_error: Option<FieldError>) -> HttpResponse {
+    let mut errors: Vec<(&'static str, String)> = file_error
+        .into_iter()
+        .map(|error| (error.field, error.detail))
+        .collect();
+    let read_back = match read_back(&values.trace_id) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            errors.push(("trace_id", error));
+            None
+        }
+    };
+    let status = if errors.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
     };
     public_html(
         status,
@@ -99,47 +174,54 @@ fn check(values: FormValues) -> HttpResponse {
             values,
             errors,
             read_back,
+            drafts,
         },
     )
 }
 
-fn again(values: FormValues, errors: Vec<FieldError>) -> HttpResponse {
+fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpResponse {
     let read_back = read_back(&values.trace_id).ok();
+    let status = if errors.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    };
     let errors = errors
         .into_iter()
         .map(|error| (error.field, error.detail))
         .collect();
     public_html(
-        StatusCode::UNPROCESSABLE_ENTITY,
+        status,
         &FormPage {
             frame: Frame::public(),
             values,
             errors,
             read_back,
+            drafts,
         },
     )
 }
 
-/// The report is valid but could not be kept: what was typed must not be lost with it.
-fn not_now(values: FormValues, problem: &Problem) -> HttpResponse {
+/// The report could not be kept: what was typed must not be lost with it.
+fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
     let detail = "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.";
-    let page = FormPage {
-        frame: Frame::public(),
-        values,
-        errors: vec![("form", detail.to_owned())],
-        read_back: None,
-    };
-    public_html(problem.status(), &page)
+    let errors = vec![("form", detail.to_owned())];
+    public_html(
+        problem.status(),
+        &FormPage {
+            values,
+            errors,
+            drafts,
+            ..FormPage::default()
+        },
+    )
 }
 
+/// How the trace ID is read, to go on after "We read this as".
 fn read_back(typed: &str) -> Result<String, String> {
     let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
     let ids: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
-    Ok(format!(
-        "We read this as {}: {}.",
-        read.shape.label(),
-        ids.join(" or ")
-    ))
+    Ok(format!("{}: {}", read.shape.label(), ids.join(" or ")))
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {

@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use super::drafts::Drafts;
+use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
 use crate::http::page::Frame;
 
 /// `GET /`, and the answer to a report that was refused or whose trace ID was to be checked.
@@ -17,6 +19,8 @@ pub struct FormPage {
     pub errors: Vec<(&'static str, String)>,
     /// How the trace ID was read.
     pub read_back: Option<String>,
+    /// Screenshots sent so far.
+    pub drafts: Drafts,
 }
 
 /// The form's fields as they came, none of them valid yet. The field names are the form's.
@@ -49,6 +53,14 @@ struct Choice {
 }
 
 impl FormPage {
+    fn max_files() -> usize {
+        MAX_SCREENSHOTS
+    }
+
+    fn max_file_mib() -> usize {
+        MAX_FILE_BYTES / 1024 / 1024
+    }
+
     fn error(&self, field: &str) -> Option<&str> {
         self.errors
             .iter()
@@ -101,6 +113,7 @@ fn anchor(field: &str) -> Option<&'static str> {
         "kind" => "kind-chat",
         "trace_id" => "trace_id",
         "email" => "email",
+        "screenshots" => "screenshots",
         _ => return None,
     })
 }
@@ -149,6 +162,7 @@ mod tests {
             ],
             read_back: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
             values,
+            ..FormPage::default()
         };
         let html = testing::render("form-errors", &page);
         for (field, message) in &page.errors {

@@ -30,6 +30,17 @@ pub enum ReportSource {
     Api,
 }
 
+/// Where a report comes from, and what came with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Through which door.
+    pub source: ReportSource,
+    /// Whose key sent it.
+    pub account_id: Option<Uuid>,
+    /// Under which its screenshots are kept until now.
+    pub draft_hash: Option<[u8; 32]>,
+}
+
 /// A request that may be repeated.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
@@ -74,18 +85,21 @@ pub struct FirstAnswer {
 pub async fn open_ticket(
     state: &AppState,
     report: &Report,
-    source: ReportSource,
-    account_id: Option<Uuid>,
+    origin: Origin,
 ) -> Result<Opened, Problem> {
     let mut conn = state.pool.acquire().await?;
-    let opened = insert(state, &mut conn, report, source, account_id).await?;
+    let opened = insert(state, &mut conn, report, origin).await?;
     state.outbox_wake.notify_one();
     Ok(opened)
 }
 
-/// Looks for the ticket's trace, after the commit. A look that fails is the sweep's to repeat: the ticket stands.
+/// Looks for the ticket's trace, after the commit: for the one that was stated at once, for one that fits after the
+/// answer. A look that fails is the sweep's to repeat: the ticket stands.
 pub async fn look_for_trace(state: &AppState, report: &Report, opened: &Opened) -> Option<Link> {
-    report.trace()?;
+    if report.trace().is_none() {
+        state.resolver.suggest_later(opened.id);
+        return None;
+    }
     let looked = state.resolver.ticket_opened(opened.id).await;
     looked
         .inspect_err(|error| tracing::warn!(error = %error, "A new ticket's trace could not be looked for yet"))
@@ -111,7 +125,7 @@ pub enum Idempotent {
 pub async fn open_ticket_once(
     state: &AppState,
     report: &Report,
-    account_id: Uuid,
+    origin: Origin,
     request: &Idempotency,
     answer: impl FnOnce(&Opened) -> (String, String),
 ) -> Result<Idempotent, Problem> {
@@ -130,7 +144,7 @@ pub async fn open_ticket_once(
     if let Some(first) = first_answer(&mut tx, request, state.clock.now()).await? {
         return Ok(Idempotent::Replayed(first));
     }
-    let opened = insert(state, &mut tx, report, ReportSource::Api, Some(account_id)).await?;
+    let opened = insert(state, &mut tx, report, origin).await?;
     let (location, body) = answer(&opened);
     query!(
         "INSERT INTO idempotency_keys (api_key_id, key, fingerprint, status, location, body, created_at)
@@ -192,8 +206,7 @@ async fn insert(
     state: &AppState,
     conn: &mut PgConnection,
     report: &Report,
-    source: ReportSource,
-    account_id: Option<Uuid>,
+    origin: Origin,
 ) -> Result<Opened, Problem> {
     for _ in 0..REFERENCE_TRIES {
         let token = Token::generate();
@@ -203,11 +216,7 @@ async fn insert(
             created_at: state.clock.now(),
             token: token.text.clone(),
         };
-        if insert_rows(
-            state, &mut *conn, report, source, account_id, &opened, token.hash,
-        )
-        .await?
-        {
+        if insert_rows(state, &mut *conn, report, origin, &opened, token.hash).await? {
             return Ok(opened);
         }
     }
@@ -219,8 +228,7 @@ async fn insert_rows(
     state: &AppState,
     conn: &mut PgConnection,
     report: &Report,
-    source: ReportSource,
-    account_id: Option<Uuid>,
+    origin: Origin,
     opened: &Opened,
     token_hash: [u8; 32],
 ) -> Result<bool, sqlx::Error> {
@@ -236,11 +244,7 @@ async fn insert_rows(
         .iter()
         .map(|_| new_message_id(state.config.mail_from.email.domain()))
         .collect();
-    let grace = if link.state == LinkState::Waiting {
-        state.config.link_grace.as_secs_f64()
-    } else {
-        0.0
-    };
+    let grace = state.config.link_grace.as_secs_f64();
     let inserted = query_scalar!(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
@@ -256,16 +260,18 @@ async fn insert_rows(
            ), mails AS (
                INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
                SELECT mail.id, ticket.id, 'staff_notice', mail.recipient, mail.message_id, 'queued',
-                      now() + make_interval(secs => $24), $13 = 'waiting', $4
+                      now() + make_interval(secs => $24), true, $4
                FROM ticket, unnest($21::uuid[], $22::text[], $23::text[]) AS mail (id, recipient, message_id)
+           ), files AS (
+               UPDATE attachments SET ticket_id = ticket.id, draft_hash = NULL FROM ticket WHERE draft_hash = $25
            )
            SELECT count(*) AS "count!" FROM ticket"#,
         opened.id,
         opened.reference.as_str(),
         &token_hash[..],
         opened.created_at,
-        source as ReportSource,
-        account_id,
+        origin.source as ReportSource,
+        origin.account_id,
         report.kind() as ReportKind,
         report.action(),
         report.page_url().as_str(),
@@ -284,6 +290,7 @@ async fn insert_rows(
         &recipients,
         &message_ids,
         grace,
+        origin.draft_hash.as_ref().map(|hash| &hash[..]),
     )
     .fetch_one(conn)
     .await?;

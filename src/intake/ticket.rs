@@ -5,15 +5,19 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::drafts;
 use super::fields::{self, Fields};
 use super::ticket_page::{PublicLink, PublicTicketPage};
 use crate::access::token;
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::page::{Frame, html};
+use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::state::LinkState;
 use crate::links::store::{self as links, Link};
 use crate::state::AppState;
+use crate::tickets::attachment;
+use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::message::message_body;
 use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
 use crate::traces::store as traces;
@@ -33,6 +37,18 @@ pub async fn show(
     Ok(html(StatusCode::OK, &page))
 }
 
+/// `GET /t/{token}/screenshots/{id}`.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn screenshot(path: web::Path<(String, Uuid)>, state: web::Data<AppState>) -> PageResult {
+    let (token, id) = path.into_inner();
+    let ticket_id = find(&state, &token).await?;
+    let picture = attachment::picture(&mut *state.pool.acquire().await?, ticket_id, id).await?;
+    let picture = picture.ok_or_else(drafts::missing)?;
+    Ok(serve_picture(picture.media_type, picture.content))
+}
+
 /// Adds what the reporter wrote; a solved ticket opens again.
 ///
 /// # Errors
@@ -44,8 +60,14 @@ pub async fn reply(
     state: web::Data<AppState>,
 ) -> PageResult {
     let ticket_id = find(&state, &path).await?;
-    let fields = fields::read(&request, payload).await.map_err(PageError)?;
-    let typed = fields.get("body").map(String::as_str).unwrap_or_default();
+    let form = fields::read(&request, payload, &state.uploads)
+        .await
+        .map_err(PageError)?;
+    let typed = form
+        .fields
+        .get("body")
+        .map(String::as_str)
+        .unwrap_or_default();
     let body = match message_body(typed) {
         Ok(body) => body,
         Err(error) => {
@@ -99,13 +121,16 @@ async fn page_of(
         .await?
         .ok_or_else(missing)?;
     let messages = tickets::messages(&mut conn, ticket_id).await?;
+    let screenshots = attachment::of_ticket(&mut conn, ticket_id).await?;
     let started = match link.trace().filter(|_| link.state == LinkState::Linked) {
         Some(trace_id) => traces::pinned_start(&mut conn, trace_id).await?,
         None => None,
     };
     let now = state.clock.now();
     let started = started.map(|time| When::new(time, now));
-    Ok(build(token, ticket, &link, started, messages, now))
+    let mut page = build(token, ticket, &link, started, messages, now);
+    page.screenshots = ScreenshotView::list(&format!("/t/{token}/screenshots"), &screenshots);
+    Ok(page)
 }
 
 fn build(
@@ -141,6 +166,7 @@ fn build(
             .map(|message| message_view(message, now))
             .collect(),
         reply: ReplyForm::default(),
+        screenshots: Vec::new(),
         is_new: false,
     }
 }

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
+use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
 
@@ -33,6 +34,8 @@ pub struct PublicTicketPage {
     pub link: PublicLink,
     /// The conversation, oldest first.
     pub messages: Vec<MessageView>,
+    /// The screenshots that came with the report.
+    pub screenshots: Vec<ScreenshotView>,
     /// The reply box.
     pub reply: ReplyForm,
     /// Whether the report was sent a moment ago.
@@ -101,6 +104,7 @@ mod tests {
                     .to_owned(),
                 sent: when,
             }],
+            screenshots: Vec::new(),
             reply: ReplyForm::default(),
             is_new: status == TicketStatus::Open,
         }

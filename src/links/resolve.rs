@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use chrono::Duration;
-use sqlx::{Connection, PgConnection, PgPool};
-use tokio::sync::Notify;
+use chrono::{DateTime, Duration, Utc};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::state::{LinkOrigin, LinkState};
@@ -24,6 +25,10 @@ use crate::traces::store as traces;
 /// How long a link waits for its trace before it counts as missing: SDKs send within seconds, collectors that
 /// sample by tail within minutes.
 pub const WAIT_FOR_TRACE: Duration = Duration::minutes(15);
+/// How far back a span that somebody named is searched for.
+const SPAN_SEARCH_HOURS: i32 = 48;
+/// How far back the sweep searches: what is older was searched when the report came, and waits end sooner.
+const SWEPT_SPAN_HOURS: i32 = 1;
 /// Waiting links that the sweep takes at a time.
 const SWEEP_PAGE: i64 = 200;
 
@@ -48,6 +53,10 @@ pub struct Resolver {
     clock: Clock,
     /// Wakes the mail worker when a waiting mail became due.
     outbox_wake: Arc<Notify>,
+    /// One search by span at a time.
+    span_search: Arc<Semaphore>,
+    /// Reports without an ID for which a trace is looked for at a time.
+    suggesting: Arc<Semaphore>,
 }
 
 impl Resolver {
@@ -58,7 +67,36 @@ impl Resolver {
             pool,
             clock,
             outbox_wake,
+            span_search: Arc::new(Semaphore::new(1)),
+            suggesting: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// A connection of the pool.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.pool.acquire().await
+    }
+
+    /// A turn to look for a trace without an ID; `None` when all are taken.
+    pub(super) fn suggesting_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.suggesting).try_acquire_owned().ok()
+    }
+
+    /// Makes a ticket's waiting mails due.
+    pub(super) async fn hasten(
+        &self,
+        conn: &mut PgConnection,
+        ticket_id: Uuid,
+    ) -> Result<(), sqlx::Error> {
+        if outbox::store::hasten(conn, ticket_id).await? > 0 {
+            self.outbox_wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// To be called after spans of these traces were committed.
@@ -84,10 +122,11 @@ impl Resolver {
         let Some(link) = store::find(&mut conn, ticket_id).await? else {
             return Ok(None);
         };
-        if link.state == LinkState::None || link.state == LinkState::Linked {
-            return Ok(Some(link));
-        }
-        if self.look(&mut conn, &link).await? {
+        let has_news = match link.state {
+            LinkState::Waiting | LinkState::Missing => self.look(&mut conn, &link).await?,
+            LinkState::None | LinkState::Linked => false,
+        };
+        if has_news {
             return Ok(store::find(&mut conn, ticket_id).await?);
         }
         Ok(Some(link))
@@ -104,9 +143,7 @@ impl Resolver {
             let page = store::waiting_after(&mut conn, after, SWEEP_PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.ticket_id;
-            for link in &page {
-                self.look(&mut conn, link).await?;
-            }
+            self.look_for_all(&mut conn, &page).await?;
         }
         let now = self.clock.now();
         let mut tx = conn.begin().await?;
@@ -124,6 +161,42 @@ impl Resolver {
         Ok(())
     }
 
+    /// Two queries for a page of links, however many they are.
+    async fn look_for_all(
+        &self,
+        conn: &mut PgConnection,
+        links: &[Link],
+    ) -> Result<(), ResolveError> {
+        let ids: Vec<Uuid> = links
+            .iter()
+            .flat_map(Link::candidates)
+            .map(TraceId::as_uuid)
+            .collect();
+        let stored = traces::stored_among(&mut *conn, &ids).await?;
+        let mut by_span = Vec::new();
+        for link in links {
+            let found = link
+                .candidates()
+                .into_iter()
+                .find(|id| stored.contains(&id.as_uuid()));
+            match (found, link.span()) {
+                (Some(trace_id), _) => self.link(&mut *conn, trace_id).await?,
+                (None, Some(span_id)) => by_span.push((link.ticket_id, span_id)),
+                (None, None) => {}
+            }
+        }
+        let span_ids: Vec<SpanId> = by_span.iter().map(|(_, span_id)| *span_id).collect();
+        for (span_id, trace_id) in self
+            .traces_of_spans(&mut *conn, &span_ids, SWEPT_SPAN_HOURS)
+            .await?
+        {
+            for (ticket_id, _) in by_span.iter().filter(|(_, wanted)| *wanted == span_id) {
+                self.link_by_span(&mut *conn, *ticket_id, trace_id).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Links the first reading that is stored. Returns whether there was one.
     async fn look(&self, conn: &mut PgConnection, link: &Link) -> Result<bool, ResolveError> {
         let candidates = link.candidates();
@@ -133,23 +206,77 @@ impl Resolver {
             self.link(conn, found).await?;
             return Ok(true);
         }
-        let Some(span_id) = store::span_of(link) else {
+        let Some(span_id) = link.span() else {
             return Ok(false);
         };
-        let Some(found) = trace_of_span(&mut *conn, span_id).await? else {
+        let Some(found) = self.trace_of_span(&mut *conn, span_id).await? else {
             return Ok(false);
         };
+        self.link_by_span(conn, link.ticket_id, found).await?;
+        Ok(true)
+    }
+
+    async fn link_by_span(
+        &self,
+        conn: &mut PgConnection,
+        ticket_id: Uuid,
+        trace_id: TraceId,
+    ) -> Result<(), ResolveError> {
         let waiting_until = self.clock.now() + WAIT_FOR_TRACE;
         store::repoint(
             &mut *conn,
-            link.ticket_id,
-            found,
+            ticket_id,
+            trace_id,
             LinkOrigin::Stated,
             waiting_until,
         )
         .await?;
-        self.link(conn, found).await?;
-        Ok(true)
+        self.link(conn, trace_id).await
+    }
+
+    /// The trace in which a span is stored, if it came lately or is pinned. One search at a time, since it reads
+    /// much and anybody can ask for it; while one runs, others find nothing and the sweep looks for them.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub async fn trace_of_span(
+        &self,
+        conn: &mut PgConnection,
+        span_id: SpanId,
+    ) -> Result<Option<TraceId>, ResolveError> {
+        let Ok(_turn) = self.span_search.try_acquire() else {
+            return Ok(None);
+        };
+        let found = self
+            .traces_of_spans(conn, &[span_id], SPAN_SEARCH_HOURS)
+            .await?;
+        Ok(found.first().map(|(_, trace_id)| *trace_id))
+    }
+
+    async fn traces_of_spans(
+        &self,
+        conn: &mut PgConnection,
+        span_ids: &[SpanId],
+        hours: i32,
+    ) -> Result<Vec<(SpanId, TraceId)>, ResolveError> {
+        let mut found = Vec::new();
+        if span_ids.is_empty() {
+            return Ok(found);
+        }
+        for trace_id in traces::candidates_by_spans(&mut *conn, span_ids, hours).await? {
+            let Some(stored) = traces::find(&mut *conn, trace_id).await? else {
+                continue;
+            };
+            let raw = RawTrace::unpack(trace_id, &stored)?;
+            let (spans, _) = raw.spans()?;
+            found.extend(
+                spans
+                    .iter()
+                    .filter(|span| span_ids.contains(&span.id))
+                    .map(|span| (span.id, trace_id)),
+            );
+        }
+        Ok(found)
     }
 
     /// Points a ticket at the trace that staff chose.
@@ -193,7 +320,11 @@ impl Resolver {
 
     /// One transaction: failure computed from all parts, parts pinned, mails made due, history written. Run again
     /// for each later part, so that a failing span that came late is found too.
-    async fn link(&self, conn: &mut PgConnection, trace_id: TraceId) -> Result<(), ResolveError> {
+    pub(super) async fn link(
+        &self,
+        conn: &mut PgConnection,
+        trace_id: TraceId,
+    ) -> Result<(), ResolveError> {
         let now = self.clock.now();
         let mut tx = conn.begin().await?;
         let tickets = store::lock_by_trace(&mut tx, trace_id).await?;
@@ -226,26 +357,6 @@ impl Resolver {
         }
         Ok(())
     }
-}
-
-/// The trace in which a span is stored, if what was typed is a span's ID.
-///
-/// # Errors
-/// [`ResolveError`].
-pub async fn trace_of_span(
-    conn: &mut PgConnection,
-    span_id: SpanId,
-) -> Result<Option<TraceId>, ResolveError> {
-    for trace_id in traces::candidates_by_span(&mut *conn, span_id).await? {
-        let Some(stored) = traces::find(&mut *conn, trace_id).await? else {
-            continue;
-        };
-        let raw = RawTrace::unpack(trace_id, &stored)?;
-        if raw.spans()?.0.iter().any(|placed| placed.id == span_id) {
-            return Ok(Some(trace_id));
-        }
-    }
-    Ok(None)
 }
 
 async fn failure_of(

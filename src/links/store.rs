@@ -1,12 +1,14 @@
 //! The SQL of links.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use sqlx::{PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
+use super::candidates::{PartSummary, WINDOW, Wanted};
 use super::state::{LinkOrigin, LinkState};
 use crate::traces::failure::{Failure, FailureClass};
 use crate::traces::ids::{SpanId, TraceId};
+use crate::traces::part::user_ref;
 
 /// A ticket's link, as kept.
 #[derive(Debug, Clone)]
@@ -50,6 +52,12 @@ impl Link {
     #[must_use]
     pub fn trace(&self) -> Option<TraceId> {
         self.trace_id.and_then(TraceId::from_uuid)
+    }
+
+    /// The span whose ID was typed, if it may be one.
+    #[must_use]
+    pub fn span(&self) -> Option<SpanId> {
+        self.span_id.and_then(SpanId::from_i64)
     }
 
     /// All readings of what was typed, best first.
@@ -228,8 +236,115 @@ pub async fn mark_missing(
     .await
 }
 
-/// A typed span ID, kept as Postgres keeps it.
-#[must_use]
-pub fn span_of(link: &Link) -> Option<SpanId> {
-    link.span_id.and_then(SpanId::from_i64)
+/// Most parts weighed for one report: a product with thousands of traces an hour has some hundred failures in two.
+const MAX_WEIGHED_PARTS: i64 = 2_000;
+/// A trace is stored at most this long after it ran, or is not looked for: bounds the partitions that are read.
+const LATEST_ARRIVAL: Duration = Duration::days(1);
+/// Clocks of products run ahead of ours at most this much.
+const EARLIEST_ARRIVAL: Duration = Duration::hours(1);
+
+/// Parts that ran near a report's time and failed, or served its page. Our own requests are nobody's.
+///
+/// # Errors
+/// The database's.
+pub async fn parts_near(
+    conn: &mut PgConnection,
+    wanted: &Wanted,
+) -> Result<Vec<PartSummary>, sqlx::Error> {
+    let (from, to) = (wanted.occurred_at - WINDOW, wanted.occurred_at + WINDOW);
+    query_as!(
+        PartSummary,
+        r#"SELECT trace_id, started_at, service, root_name, page_path, user_ref, http_status,
+                  failure_class AS "failure_class: FailureClass", failing_span, failure_message
+           FROM trace_parts
+           WHERE started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4
+             AND (failure_class IS NOT NULL OR page_path = $5) AND service <> 'tracedesk'
+           ORDER BY failure_class IS NULL, abs(extract(epoch FROM started_at - $6)) LIMIT $7"#,
+        from,
+        to,
+        from - EARLIEST_ARRIVAL,
+        to + LATEST_ARRIVAL,
+        wanted.page_path,
+        wanted.occurred_at,
+        MAX_WEIGHED_PARTS,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A ticket for which traces are weighed, and what it must not get again.
+#[derive(Debug)]
+pub struct Unlinked {
+    /// The ticket.
+    pub ticket_id: Uuid,
+    /// What its report says.
+    pub wanted: Wanted,
+    /// Traces that staff took away.
+    pub rejected_ids: Vec<Uuid>,
+}
+
+/// What a ticket's report says that can be compared with traces.
+///
+/// # Errors
+/// The database's.
+pub async fn unlinked(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<Option<Unlinked>, sqlx::Error> {
+    let row = query!(
+        r#"SELECT page_path, occurred_at, kind::text AS "kind!", email, rejected_ids
+           FROM tickets JOIN links ON links.ticket_id = tickets.id WHERE tickets.id = $1"#,
+        ticket_id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Unlinked {
+        ticket_id,
+        wanted: Wanted {
+            page_path: row.page_path,
+            occurred_at: row.occurred_at,
+            kind: row.kind,
+            user_ref: row.email.as_deref().map(user_ref),
+        },
+        rejected_ids: row.rejected_ids,
+    }))
+}
+
+/// Open tickets opened since, newest first, that have no trace and whose reporter gave no ID.
+///
+/// # Errors
+/// The database's.
+pub async fn unlinked_since(
+    conn: &mut PgConnection,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    query_scalar!(
+        "SELECT tickets.id FROM tickets JOIN links ON links.ticket_id = tickets.id
+         WHERE tickets.created_at > $1 AND links.state = 'none' AND tickets.status IN ('open', 'pending')
+         ORDER BY tickets.created_at DESC LIMIT $2",
+        since,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Takes a ticket's trace away, not to be suggested again. Returns the trace that was linked.
+///
+/// # Errors
+/// The database's.
+pub async fn reject(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    query_scalar!(
+        r#"WITH before AS (SELECT trace_id FROM links WHERE ticket_id = $1 AND state = 'linked' FOR UPDATE)
+           UPDATE links SET state = 'none', trace_id = NULL, other_ids = '{}', span_id = NULL, linked_at = NULL,
+               rejected_ids = array_append(rejected_ids, before.trace_id), failure_class = NULL,
+               failure_fingerprint = NULL, failing_span_id = NULL, failing_service = NULL, failing_span = NULL,
+               failure_message = NULL, failed_at = NULL
+           FROM before WHERE ticket_id = $1
+           RETURNING before.trace_id AS "trace_id!""#,
+        ticket_id,
+    )
+    .fetch_optional(conn)
+    .await
 }

@@ -14,10 +14,14 @@ pub enum TicketEventKind {
     Opened,
     /// Its trace was found.
     Linked,
+    /// A trace was linked because page, time and failure fit.
+    Suggested,
     /// The wait for its trace was over.
     LinkMissing,
     /// Staff pointed it at another trace.
     Relinked,
+    /// Staff said that the trace is not this ticket's.
+    Unlinked,
     /// The reporter wrote.
     Replied,
     /// Staff wrote.

@@ -1,5 +1,7 @@
 //! Tickets as they are kept.
 
+pub mod attachment;
+pub mod attachment_view;
 pub mod event;
 pub mod message;
 pub mod reference;

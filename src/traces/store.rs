@@ -12,8 +12,8 @@ use super::part::TracePart;
 pub const MAX_TRACE_BYTES: i64 = 64 * 1024 * 1024;
 /// Days for which partitions stand ready, today among them: a stopped maintenance task is noticed long before.
 pub const PARTITION_DAYS_AHEAD: u64 = 4;
-/// How far back a span ID is searched for; the search reads every part of the time.
-pub const SPAN_SEARCH_HOURS: i32 = 48;
+/// Traces looked into for a span: of two million parts of 50 spans, 0.02 others share four bytes with it.
+const MAX_SPAN_CANDIDATES: i64 = 100;
 /// Names the advisory lock that lets one node at a time change partitions ("tdpart" as a number).
 const PARTITION_LOCK: i64 = 0x7464_7061_7274;
 
@@ -113,23 +113,27 @@ pub async fn stored_among(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<U
     .await
 }
 
-/// Traces that may hold this span: the last four bytes of a span's ID are the same. Bounded in time.
+/// Traces that may hold one of these spans: the last four bytes of a span's ID are the same. Reads every part of the
+/// last `hours`, some 0.3 s a million, so callers see to it that few run at a time.
 ///
 /// # Errors
 /// The database's.
-pub async fn candidates_by_span(
+pub async fn candidates_by_spans(
     conn: &mut PgConnection,
-    span_id: SpanId,
+    span_ids: &[SpanId],
+    hours: i32,
 ) -> Result<Vec<TraceId>, sqlx::Error> {
+    let tails: Vec<i32> = span_ids.iter().map(|id| id.tail()).collect();
     let ids = query_scalar!(
         r#"SELECT DISTINCT trace_id AS "trace_id!" FROM (
                SELECT trace_id FROM trace_parts
-               WHERE received_at > now() - make_interval(hours => $2) AND $1 = ANY (span_id_tails)
+               WHERE received_at > now() - make_interval(hours => $2) AND span_id_tails && $1
                UNION ALL
-               SELECT trace_id FROM pinned_parts WHERE $1 = ANY (span_id_tails)
-           ) AS parts LIMIT 20"#,
-        span_id.tail(),
-        SPAN_SEARCH_HOURS,
+               SELECT trace_id FROM pinned_parts WHERE span_id_tails && $1
+           ) AS parts LIMIT $3"#,
+        &tails,
+        hours,
+        MAX_SPAN_CANDIDATES,
     )
     .fetch_all(conn)
     .await?;

@@ -1,0 +1,180 @@
+//! The SQL of screenshots: those of tickets, and those of forms that were not sent whole yet.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, query, query_as};
+use uuid::Uuid;
+
+/// A screenshot without its picture.
+#[derive(Debug, Clone)]
+pub struct AttachmentInfo {
+    /// Its ID.
+    pub id: Uuid,
+    /// `image/png`, `image/jpeg` or `image/gif`.
+    pub media_type: String,
+    /// In pixels.
+    pub width: i32,
+    /// In pixels.
+    pub height: i32,
+    /// Size of the picture's file.
+    pub bytes: i32,
+}
+
+/// A picture.
+#[derive(Debug)]
+pub struct Picture {
+    /// `image/png`, `image/jpeg` or `image/gif`.
+    pub media_type: String,
+    /// The file.
+    pub content: Vec<u8>,
+}
+
+/// A screenshot to keep.
+#[derive(Debug, Clone)]
+pub struct NewAttachment<'a> {
+    /// Its ID.
+    pub id: Uuid,
+    /// `image/png`, `image/jpeg` or `image/gif`.
+    pub media_type: &'a str,
+    /// In pixels.
+    pub width: i32,
+    /// In pixels.
+    pub height: i32,
+    /// The file.
+    pub content: &'a [u8],
+}
+
+/// Keeps a screenshot of a form that was not sent whole.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_draft(
+    conn: &mut PgConnection,
+    draft_hash: [u8; 32],
+    new: &NewAttachment<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    query!(
+        "INSERT INTO attachments (id, draft_hash, media_type, width, height, content, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        new.id,
+        &draft_hash[..],
+        new.media_type,
+        new.width,
+        new.height,
+        new.content,
+        now,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// The screenshots of a form that was not sent whole, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn drafts(
+    conn: &mut PgConnection,
+    draft_hash: [u8; 32],
+) -> Result<Vec<AttachmentInfo>, sqlx::Error> {
+    query_as!(
+        AttachmentInfo,
+        r#"SELECT id, media_type, width, height, length(content) AS "bytes!"
+           FROM attachments WHERE draft_hash = $1 ORDER BY id"#,
+        &draft_hash[..],
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Takes one screenshot out of an unsent form.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_draft(
+    conn: &mut PgConnection,
+    draft_hash: [u8; 32],
+    id: Uuid,
+) -> Result<(), sqlx::Error> {
+    query!(
+        "DELETE FROM attachments WHERE draft_hash = $1 AND id = $2",
+        &draft_hash[..],
+        id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Forgets the screenshots of forms that were never sent.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_unsent(
+    conn: &mut PgConnection,
+    before: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        "DELETE FROM attachments WHERE ticket_id IS NULL AND created_at < $1",
+        before
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// A ticket's screenshots, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn of_ticket(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<Vec<AttachmentInfo>, sqlx::Error> {
+    query_as!(
+        AttachmentInfo,
+        r#"SELECT id, media_type, width, height, length(content) AS "bytes!"
+           FROM attachments WHERE ticket_id = $1 ORDER BY id"#,
+        ticket_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// One picture of a ticket.
+///
+/// # Errors
+/// The database's.
+pub async fn picture(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+    id: Uuid,
+) -> Result<Option<Picture>, sqlx::Error> {
+    query_as!(
+        Picture,
+        "SELECT media_type, content FROM attachments WHERE ticket_id = $1 AND id = $2",
+        ticket_id,
+        id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// One picture of an unsent form.
+///
+/// # Errors
+/// The database's.
+pub async fn draft_picture(
+    conn: &mut PgConnection,
+    draft_hash: [u8; 32],
+    id: Uuid,
+) -> Result<Option<Picture>, sqlx::Error> {
+    query_as!(
+        Picture,
+        "SELECT media_type, content FROM attachments WHERE draft_hash = $1 AND id = $2",
+        &draft_hash[..],
+        id,
+    )
+    .fetch_optional(conn)
+    .await
+}
