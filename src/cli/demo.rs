@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::ingest::json;
 use crate::ingest::split::split;
 use crate::ingest::writer::{self, store_directly};
-use crate::intake::open::{ReportSource, look_for_trace, open_ticket};
+use crate::intake::open::{Origin, ReportSource, look_for_trace, open_ticket};
 use crate::intake::report::{RawReport, Report};
 use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::tickets as listed;
@@ -218,12 +218,22 @@ impl Stage {
     ) -> anyhow::Result<()> {
         self.clock.set(report_at);
         let mut conn = self.state.pool.acquire().await?;
-        let (source, account) = match demo.source {
+        let (source, account_id) = match demo.source {
             DemoSource::Form => (ReportSource::Form, None),
             DemoSource::Api => (ReportSource::Api, Some(self.account(&mut conn).await?)),
         };
-        let opened = open_ticket(&self.state, report, source, account).await?;
-        look_for_trace(&self.state, report, &opened).await;
+        let origin = Origin {
+            source,
+            account_id,
+            draft_hash: None,
+        };
+        let opened = open_ticket(&self.state, report, origin).await?;
+        if report.trace().is_some() {
+            look_for_trace(&self.state, report, &opened).await;
+        } else {
+            // Here and now, not some time later as after a request: the clock moves on.
+            self.state.resolver.suggest(&mut conn, opened.id).await?;
+        }
         for then in &demo.then {
             self.follow(&mut conn, opened.id, then, report_at).await?;
         }

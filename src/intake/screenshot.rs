@@ -173,7 +173,9 @@ mod tests {
     use super::*;
 
     fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
-        let picture = RgbaImage::from_fn(width, height, |x, y| Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 7, 255]));
+        let picture = RgbaImage::from_fn(width, height, |x, y| {
+            Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 7, 255])
+        });
         let mut bytes = Vec::new();
         let picture = DynamicImage::from(picture);
         let picture = if format == ImageFormat::Jpeg {
