@@ -2,6 +2,7 @@
 //! tracedesk can be looked up by the ID it showed.
 
 use std::fmt::{Debug, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::MessageBody;
@@ -41,7 +42,9 @@ const QUIET_PATHS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/assets/"];
 pub fn init(directives: &str, as_json: bool) -> Result<(), String> {
     let filter =
         EnvFilter::try_new(directives).map_err(|error| format!("TRACEDESK_LOG: {error}"))?;
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let log = if as_json {
         log.json().boxed()
     } else {
