@@ -10,7 +10,7 @@ use super::sign_in_page::SignInPage;
 use crate::access::extract::{self, StaffError, StaffForm};
 use crate::access::{password, session, store};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult};
 use crate::http::page::{Frame, html};
 use crate::state::AppState;
 use crate::token::{self, Token};
@@ -108,17 +108,11 @@ pub async fn sign_out(
 
 fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), PageError> {
     let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
-    let keys = [
-        format!("from {peer}"),
-        format!("to {}", email.trim().to_lowercase()),
-    ];
-    state.sign_in_throttle.check(keys).map_err(|seconds| {
-        let detail = format!("There were too many attempts. Try again in {seconds} seconds.");
-        PageError(
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
-                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)),
-        )
-    })
+    state.limits.sign_in.check(&format!("from {peer}"))?;
+    Ok(state
+        .limits
+        .sign_in
+        .check(&format!("to {}", email.trim().to_lowercase()))?)
 }
 
 /// A page to go to afterwards: of this desk, never of another site.
