@@ -5,6 +5,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::{Position, Url};
 
 use super::sign_in_page::SignInPage;
 use crate::access::extract::{self, StaffError, StaffForm};
@@ -115,15 +116,18 @@ fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), 
         .check(&format!("to {}", email.trim().to_lowercase()))?)
 }
 
-/// A page to go to afterwards: of this desk, never of another site.
+/// A page to go to afterwards: of this desk, never of another site. Read as a browser would read it, dots resolved.
 fn below_desk(next: &str) -> String {
-    let is_ours = (next == "/desk" || next.starts_with("/desk/") || next.starts_with("/desk?"))
-        && !next.contains(['\\', '\r', '\n'])
-        && HeaderValue::from_str(next).is_ok();
-    if is_ours {
-        next.to_owned()
-    } else {
-        "/desk".to_owned()
+    let here = Url::parse("http://here.invalid/").ok();
+    let target = here.and_then(|here| {
+        let target = here.join(next).ok()?;
+        (target.origin() == here.origin()).then_some(target)
+    });
+    match target {
+        Some(target) if target.path() == "/desk" || target.path().starts_with("/desk/") => {
+            target[Position::BeforePath..].to_owned()
+        }
+        _ => "/desk".to_owned(),
     }
 }
 
@@ -142,14 +146,20 @@ mod tests {
 
     #[test]
     fn the_way_back_stays_in_the_desk() {
-        assert_eq!(below_desk("/desk/tickets/7?x=1"), "/desk/tickets/7?x=1");
+        for page in ["/desk", "/desk?cursor=x", "/desk/tickets/7?x=1#spans"] {
+            assert_eq!(below_desk(page), page);
+        }
+        assert_eq!(below_desk("/desk/\r\nX: y"), "/desk/X:%20y");
         for elsewhere in [
             "",
-            "//evil.example",
-            "https://evil.example",
-            "/desk\\@evil",
+            "/",
+            "//evil.example/desk",
+            "https://evil.example/desk",
+            "\\\\evil.example\\desk",
+            "javascript:alert(1)",
             "/deskx",
-            "/desk/\r\nX: y",
+            "/desk/../t/x",
+            "/desk/%2e%2e//evil.example",
         ] {
             assert_eq!(below_desk(elsewhere), "/desk", "{elsewhere}");
         }
