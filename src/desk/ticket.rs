@@ -326,16 +326,16 @@ async fn page(
         page_url: ticket.page_url,
         occurred: When::new(ticket.occurred_at, now),
         created: When::new(ticket.created_at, now),
-        email: ticket.email,
         typed_trace: link.typed,
         messages: messages
             .into_iter()
-            .map(|message| message_view(message, now))
+            .map(|message| message_view(message, ticket.email.as_deref(), now))
             .collect(),
         notices: mails
             .into_iter()
             .map(|mail| notice_view(mail, now))
             .collect(),
+        email: ticket.email,
         history: events
             .into_iter()
             .map(|event| history_entry(event, now))
@@ -397,12 +397,15 @@ async fn others_of(
     Ok((count > 0).then(|| (count, format!("/desk/failures/{fingerprint}"))))
 }
 
-fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
+fn message_view(message: Message, reporter: Option<&str>, now: DateTime<Utc>) -> MessageView {
     let is_staff = message.author == MessageAuthor::Staff;
+    let unnamed = if is_staff {
+        "Support"
+    } else {
+        reporter.unwrap_or("Reporter")
+    };
     MessageView {
-        author: message
-            .staff_email
-            .unwrap_or_else(|| if is_staff { "Support" } else { "Reporter" }.to_owned()),
+        author: message.staff_email.unwrap_or_else(|| unnamed.to_owned()),
         is_staff,
         body: message.body,
         sent: When::new(message.created_at, now),

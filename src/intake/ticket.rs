@@ -128,9 +128,7 @@ async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
 }
 
 fn missing() -> Problem {
-    Problem::not_found(
-        "This link opens no ticket. Check that it is complete: mail programs sometimes cut long links.",
-    )
+    Problem::not_found("This link opens no report.")
 }
 
 async fn page_of(
