@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::candidates_view::CandidateView;
 use super::ticket_page::{HistoryEntry, LinkForm, NoticeView, TicketPage, TracePanel};
 use super::trace;
-use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
@@ -275,7 +274,7 @@ pub async fn stored(
         .copied()
         .find(|id| known.contains(&id.as_uuid()));
     match (stored, read.span_id) {
-        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(&mut conn, span_id).await?),
+        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(span_id).await?),
         (stored, _) => Ok(stored),
     }
 }
@@ -308,13 +307,15 @@ async fn page(
     let events = tickets::events(&mut conn, id).await?;
     let screenshots = attachment::of_ticket(&mut conn, id).await?;
     let mails = outbox::of_ticket(&mut conn, id).await?;
-    let now = state.clock.now();
-    let trace = panel(state, &mut conn, &link, now).await?;
     let others = others_of(&mut conn, &link).await?;
-    let candidates = match &trace {
-        TracePanel::None | TracePanel::Missing { .. } => candidates_of(&mut conn, id).await?,
-        TracePanel::Waiting { .. } | TracePanel::Linked(_) => Vec::new(),
+    let candidates = match link.state {
+        LinkState::None | LinkState::Missing => candidates_of(&mut conn, id).await?,
+        LinkState::Waiting | LinkState::Linked => Vec::new(),
     };
+    // Reading the trace takes a connection of its own, and may have to wait its turn.
+    drop(conn);
+    let now = state.clock.now();
+    let trace = panel(state, &link, now).await?;
     let page = TicketPage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
         href: format!("/desk/tickets/{id}"),
@@ -354,12 +355,7 @@ async fn page(
     Ok(html(status, &page))
 }
 
-async fn panel(
-    state: &AppState,
-    conn: &mut PgConnection,
-    link: &Link,
-    now: DateTime<Utc>,
-) -> Result<TracePanel, Problem> {
+async fn panel(state: &AppState, link: &Link, now: DateTime<Utc>) -> Result<TracePanel, Problem> {
     let Some(trace_id) = link.trace() else {
         return Ok(TracePanel::None);
     };
@@ -372,12 +368,8 @@ async fn panel(
         LinkState::Missing => TracePanel::Missing {
             trace_id: trace_id.to_string(),
         },
-        LinkState::Linked => match trace::read(state, conn, trace_id).await? {
-            Some(read) => TracePanel::Linked(Box::new(TraceView::new(
-                &read.trace,
-                read.failure.as_ref(),
-                now,
-            ))),
+        LinkState::Linked => match trace::view(state, trace_id, now).await? {
+            Some(view) => TracePanel::Linked(Box::new(view)),
             None => TracePanel::Missing {
                 trace_id: trace_id.to_string(),
             },

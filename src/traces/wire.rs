@@ -23,6 +23,15 @@ pub enum WireError {
     /// A string field whose bytes are not UTF-8.
     #[error("field {0} is not valid UTF-8")]
     NotUtf8(u32),
+    /// More than [`super::check::MAX_ITEMS`].
+    #[error(
+        "there are more than {} attributes, events, links and values",
+        super::check::MAX_ITEMS
+    )]
+    TooMany,
+    /// A resource or scope over [`super::check::MAX_SHARED_BYTES`].
+    #[error("a resource or scope is over {} bytes", super::check::MAX_SHARED_BYTES)]
+    TooLarge,
     /// Attribute values nested deeper than [`super::check::MAX_VALUE_DEPTH`].
     #[error("an attribute's value is nested too deep")]
     TooDeep,
