@@ -227,7 +227,7 @@ impl Refusal {
 
     fn from_json(error: &JsonError) -> Self {
         let status = match error {
-            JsonError::TooMany => StatusCode::PAYLOAD_TOO_LARGE,
+            JsonError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
