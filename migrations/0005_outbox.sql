@@ -1,6 +1,12 @@
 -- Mails that must go out, one row a recipient, written in the transaction that caused them.
 
-CREATE TYPE mail_kind AS ENUM ('staff_notice');
+CREATE TYPE mail_kind AS ENUM (
+    'staff_notice',     -- to staff: a report came
+    'reply_notice',     -- to staff: the reporter wrote again
+    'report_received',  -- to the reporter: we have it, and here is its link
+    'answered',         -- to the reporter: staff wrote
+    'solved'            -- to the reporter: staff closed the ticket
+);
 CREATE TYPE mail_state AS ENUM (
     'queued',
     'sent',
@@ -29,3 +35,5 @@ CREATE INDEX outbox_due ON outbox (due_at) WHERE state = 'queued';
 CREATE INDEX outbox_ticket ON outbox (ticket_id);
 -- Serves: Desk > Mail, newest first.
 CREATE INDEX outbox_recent ON outbox (created_at DESC, id DESC);
+-- Serves: the bound on automatic mails to one address.
+CREATE INDEX outbox_recipient ON outbox (recipient, created_at);

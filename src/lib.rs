@@ -14,6 +14,7 @@
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod token;
 pub mod trace_context;
 
 pub mod http;

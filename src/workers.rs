@@ -11,7 +11,7 @@ use crate::access;
 use crate::ingest::writer::Writers;
 use crate::intake::drafts::UNSENT_HOURS;
 use crate::intake::open::IDEMPOTENCY_HOURS;
-use crate::links::render::render;
+use crate::links::render::{Renderer, render};
 use crate::outbox::deliver::Delivery;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
@@ -60,13 +60,17 @@ impl Workers {
     fn start_delivery(&mut self, state: &AppState, mailer: Mailer) {
         let (state, cancel) = (state.clone(), self.cancel.clone());
         self.tasks.spawn(async move {
-            let (pool, base_url) = (state.pool.clone(), state.config.base_url.clone());
+            let renderer = Renderer {
+                pool: state.pool.clone(),
+                base_url: state.config.base_url.clone(),
+                clock: state.clock.clone(),
+            };
             let delivery = Delivery {
                 pool: state.pool.clone(),
                 mailer,
                 from: state.config.mail_from.clone(),
                 clock: state.clock.clone(),
-                render: move |mail| render(pool.clone(), base_url.clone(), mail),
+                render: move |mail| render(renderer.clone(), mail),
             };
             Arc::new(delivery).run(state.outbox_wake, cancel).await?;
             Ok("mail delivery")
@@ -131,7 +135,11 @@ async fn sweep(state: AppState) -> anyhow::Result<()> {
         .context("suggesting traces")
 }
 
-async fn maintain(state: AppState) -> anyhow::Result<()> {
+/// One turn of maintenance: partitions made ahead and dropped, old sessions and answers forgotten.
+///
+/// # Errors
+/// Which step failed, and why; the next turn does it.
+pub async fn maintain(state: AppState) -> anyhow::Result<()> {
     let now = state.clock.now();
     let mut conn = state.pool.acquire().await?;
     traces::ensure_partitions(&mut conn, now.date_naive())

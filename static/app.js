@@ -148,10 +148,15 @@ function isWriting() {
   return [...document.querySelectorAll("main textarea, main input")].some((field) => field.value !== field.defaultValue);
 }
 
+// "Thank you" is said once: the address that a reporter keeps is that of the ticket alone.
+function keepLinkClean() {
+  if (new URLSearchParams(location.search).has("sent")) history.replaceState(null, "", location.pathname);
+}
+
 copyButtons();
 insertButtons();
 sendOnce();
 keys();
 utcOffset();
 refreshing();
-document.getElementById("errors")?.focus();
+keepLinkClean();

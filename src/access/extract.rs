@@ -13,12 +13,13 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::api_key::{ApiKey, Scope};
+use super::session;
 use super::store::{self, KeyRow, SessionRow};
-use super::{session, token};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
-use crate::http::page::Viewer;
+use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
+use crate::token;
 
 /// A desk form is a reply at most: 10,000 characters of 4 bytes, percent-encoded threefold, and room for the rest.
 const MAX_FORM_BYTES: usize = 10_000 * 4 * 3 + 8 * 1024;
@@ -56,6 +57,7 @@ impl ApiCaller {
         Err(Problem::new(StatusCode::FORBIDDEN, detail))
     }
 
+    #[tracing::instrument(name = "check API key", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, Problem> {
         let key = bearer(&request)?;
         let state = state_of(&request)?;
@@ -151,7 +153,7 @@ impl ResponseError for StaffError {
                     .insert_header((header::CACHE_CONTROL, "no-store"))
                     .finish()
             }
-            Self::Problem(error) => error.error_response(),
+            Self::Problem(error) => error.page(Frame::desk_error()),
         }
     }
 }
@@ -172,6 +174,7 @@ impl Staff {
         }
     }
 
+    #[tracing::instrument(name = "check session", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, StaffError> {
         let state = state_of(&request)?;
         let sign_in = || {

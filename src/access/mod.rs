@@ -6,4 +6,3 @@ pub mod password;
 pub mod session;
 pub mod store;
 pub mod throttle;
-pub mod token;

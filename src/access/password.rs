@@ -52,6 +52,7 @@ pub fn hash(password: &SecretString) -> Result<String, PasswordError> {
 }
 
 /// Whether this is the password. `None` for an address that nobody has: it takes the same time and is never true.
+#[tracing::instrument(name = "check password", skip_all)]
 pub async fn verify(password: SecretString, hash: Option<String>) -> bool {
     if password.expose_secret().len() > MAX_PASSWORD_BYTES {
         return false;

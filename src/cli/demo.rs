@@ -134,7 +134,7 @@ impl Stage {
         let now = Clock::system().now();
         let clock = Clock::fixed(now);
         // Its other side is never run: the demo stores without the queue.
-        let (queue, _writers) = writer::queue();
+        let (queue, _writers) = writer::queue(writer::QUEUE_BYTES);
         let state = AppState::new(database.pool.clone(), config, clock.clone(), queue);
         Self { state, clock, now }
     }

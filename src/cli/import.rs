@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::Notify;
 
+use super::counted;
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -65,12 +66,6 @@ pub async fn run(config: Config, args: ImportArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn counted(count: impl std::fmt::Display, noun: &str) -> String {
-    let count = count.to_string();
-    let plural = if count == "1" { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
 
 async fn import_all(

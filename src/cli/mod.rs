@@ -85,3 +85,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("tracedesk: {error:#}");
     ExitCode::FAILURE
 }
+
+/// A number with its noun: 1 span, 2 spans.
+fn counted(count: impl std::fmt::Display, noun: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

@@ -57,12 +57,12 @@ async fn serve(
     let mailer = Mailer::from_config(smtp_url, &config.data_dir)?;
     let today = clock.now().date_naive();
     traces::ensure_partitions(&mut *database.pool.acquire().await?, today).await?;
-    let (queue, writers) = writer::queue();
+    let (queue, writers) = writer::queue(writer::QUEUE_BYTES);
     let state = AppState::new(database.pool.clone(), config, clock, queue);
     let mut workers = Workers::start(&state, writers, mailer);
     let server = server::serve(listener, state.clone())?;
     let handle = server.handle();
-    // A task of its own: it must go on while it is told to stop.
+    // A task of its own: it must go on running to be able to stop.
     let mut server = tokio::spawn(server);
     tracing::info!(url = %state.config.base_url, "Serving");
     let outcome = tokio::select! {

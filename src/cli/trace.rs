@@ -8,6 +8,7 @@ use clap::Args;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+use super::counted;
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -93,10 +94,10 @@ fn draw(trace: &Trace, failure: Option<&Failure>, with_colour: bool) -> String {
         }
     };
     let mut out = format!(
-        "trace {}  {} spans, {} errors, {}\n",
+        "trace {}  {}, {}, {}\n",
         trace.id,
-        waterfall.rows.len(),
-        waterfall.error_count,
+        counted(waterfall.rows.len(), "span"),
+        counted(waterfall.error_count, "error"),
         format_duration(waterfall.duration_ns),
     );
     if let Some(failure) = failure {

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::sign_in_page::SignInPage;
 use crate::access::extract::{self, StaffError, StaffForm};
-use crate::access::token::{self, Token};
 use crate::access::{password, session, store};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::page::{Frame, html};
 use crate::state::AppState;
+use crate::token::{self, Token};
 
 /// Said of a wrong password and of an unknown address alike.
 const WRONG: &str = "This address and password do not match. Check both and try again.";

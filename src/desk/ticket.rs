@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::candidates_view::CandidateView;
-use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
+use super::ticket_page::{HistoryEntry, LinkForm, NoticeView, TicketPage, TracePanel};
 use super::trace;
 use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
@@ -16,10 +16,12 @@ use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::conversation;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
+use crate::outbox::store::{self as outbox, Mail};
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
@@ -120,14 +122,16 @@ pub async fn add_message(
     };
     let mut conn = state.pool.acquire().await?;
     tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
-    tickets::add_message(
+    conversation::answer(
         &mut conn,
+        &state.config,
         id,
-        Some(form.staff.id()),
+        form.staff.id(),
         &body,
         state.clock.now(),
     )
     .await?;
+    state.outbox_wake.notify_one();
     Ok(back_to(id))
 }
 
@@ -140,7 +144,18 @@ pub async fn close(
     form: StaffForm<NoFields>,
     state: web::Data<AppState>,
 ) -> DeskResult {
-    change(&state, &path, &form.staff, TicketStatus::Solved).await
+    let id = id_of(&path)?;
+    let mut conn = state.pool.acquire().await?;
+    conversation::close(
+        &mut conn,
+        &state.config,
+        id,
+        form.staff.id(),
+        state.clock.now(),
+    )
+    .await?;
+    state.outbox_wake.notify_one();
+    Ok(back_to(id))
 }
 
 /// Opens the ticket again.
@@ -291,6 +306,7 @@ async fn page(
     let messages = tickets::messages(&mut conn, id).await?;
     let events = tickets::events(&mut conn, id).await?;
     let screenshots = attachment::of_ticket(&mut conn, id).await?;
+    let mails = outbox::of_ticket(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
     let candidates = match &trace {
@@ -313,6 +329,10 @@ async fn page(
         messages: messages
             .into_iter()
             .map(|message| message_view(message, now))
+            .collect(),
+        notices: mails
+            .into_iter()
+            .map(|mail| notice_view(mail, now))
             .collect(),
         history: events
             .into_iter()
@@ -371,6 +391,14 @@ fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
         is_staff,
         body: message.body,
         sent: When::new(message.created_at, now),
+    }
+}
+
+fn notice_view(mail: Mail, now: DateTime<Utc>) -> NoticeView {
+    NoticeView {
+        at: When::new(mail.finished_at.unwrap_or(mail.due_at), now),
+        recipient: mail.recipient,
+        state: mail.state.into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::candidates_view::CandidateView;
+use super::mail_page::MailState;
 use super::trace_view::TraceView;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
@@ -40,6 +41,8 @@ pub struct TicketPage {
     pub typed_trace: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<MessageView>,
+    /// What became of the notices to staff.
+    pub notices: Vec<NoticeView>,
     /// What happened to the ticket, oldest first.
     pub history: Vec<HistoryEntry>,
     /// The screenshots that came with the report.
@@ -54,6 +57,17 @@ pub struct TicketPage {
     pub is_suggested: bool,
     /// While there is no trace: those that fit, best first.
     pub candidates: Vec<CandidateView>,
+}
+
+/// A notice to one member of staff, or to their shared address.
+#[derive(Debug, Clone)]
+pub struct NoticeView {
+    /// The address.
+    pub recipient: String,
+    /// How far it got.
+    pub state: MailState,
+    /// When it was sent or failed; while queued, when it is tried next.
+    pub at: When,
 }
 
 /// One line of a ticket's history.
@@ -160,6 +174,11 @@ mod tests {
                 },
                 MessageView { author: "lena@example.org".to_owned(), is_staff: false, body: "Yes, that works. Thanks!".to_owned(), sent: minutes_ago(0) },
             ],
+            notices: vec![NoticeView {
+                recipient: "support@example.com".to_owned(),
+                state: MailState::Sent,
+                at: minutes_ago(2),
+            }],
             history: ["Opened by the form", "Linked to its trace", "Notice sent"]
                 .map(|what| HistoryEntry { what: what.to_owned(), detail: None, who: None, at: minutes_ago(2) })
                 .into(),

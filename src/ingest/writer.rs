@@ -57,13 +57,13 @@ pub struct Writers {
     jobs: mpsc::Receiver<Job>,
 }
 
-/// Makes the queue and its writers' side.
+/// Makes the queue and its writers' side; `bytes` is its bound, [`QUEUE_BYTES`] in the service.
 #[must_use]
-pub fn queue() -> (IngestQueue, Writers) {
+pub fn queue(bytes: usize) -> (IngestQueue, Writers) {
     let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
     let queue = IngestQueue {
         jobs: sender,
-        budget: ByteBudget::new(QUEUE_BYTES),
+        budget: ByteBudget::new(bytes),
     };
     (queue, Writers { jobs: receiver })
 }
@@ -79,6 +79,7 @@ impl IngestQueue {
     ///
     /// # Errors
     /// Why nothing was stored.
+    #[tracing::instrument(name = "store spans", skip_all)]
     pub async fn store(&self, parts: Vec<TracePart>, _held: Reservation) -> Result<(), NotStored> {
         if parts.is_empty() {
             return Ok(());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::drafts;
+use super::drafts::{self, Drafts};
 use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::report::{RawReport, Report};
@@ -38,23 +38,8 @@ pub async fn create(
     caller.require(Scope::TicketsWrite)?;
     let key = idempotency_key(&request)?;
     let arrived = read_report(&request, payload, &state).await?;
-    let parsed = Report::parse(&arrived.raw, state.clock.now());
-    let (drafts, file_error) = drafts::keep(&state, "", None, arrived.files).await?;
-    let file_error = file_error.map(|detail| FieldError {
-        field: "attachments",
-        detail,
-    });
-    let report = match (parsed, file_error) {
-        (Ok(report), None) => report,
-        (parsed, file_error) => {
-            let errors = parsed
-                .err()
-                .unwrap_or_default()
-                .into_iter()
-                .chain(file_error);
-            return Err(Problem::invalid(errors.collect()));
-        }
-    };
+    let fingerprint = arrived.fingerprint;
+    let (report, drafts) = accept(&state, arrived).await?;
     let account_id = Some(caller.account_id());
     let origin = Origin {
         source: ReportSource::Api,
@@ -72,7 +57,7 @@ pub async fn create(
     let request = Idempotency {
         api_key_id: caller.key_id(),
         key,
-        fingerprint: arrived.fingerprint,
+        fingerprint,
     };
     open_once(&state, &report, origin, &request).await
 }
@@ -173,9 +158,32 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
 /// A report as it arrived.
 struct Arrived {
     raw: RawReport,
+    /// Fields whose JSON type can't be right; empty in `raw`.
+    mistyped: Vec<FieldError>,
     files: Vec<Vec<u8>>,
     /// SHA-256 of what was sent.
     fingerprint: [u8; 32],
+}
+
+/// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
+async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
+    let parsed = Report::parse(&arrived.raw, state.clock.now());
+    let (drafts, file_error) = drafts::keep(state, "", None, arrived.files).await?;
+    let file_error = file_error.map(|detail| FieldError {
+        field: "attachments",
+        detail,
+    });
+    let mut errors = arrived.mistyped;
+    let others = parsed.as_ref().err().into_iter().flatten().cloned();
+    for error in others.chain(file_error) {
+        if errors.iter().all(|known| known.field != error.field) {
+            errors.push(error);
+        }
+    }
+    match parsed {
+        Ok(report) if errors.is_empty() => Ok((report, drafts)),
+        _ => Err(Problem::invalid(errors)),
+    }
 }
 
 async fn read_report(
@@ -188,6 +196,7 @@ async fn read_report(
             let form = fields::read(request, payload, &state.uploads).await?;
             Ok(Arrived {
                 raw: from_fields(&form.fields),
+                mistyped: Vec::new(),
                 fingerprint: fingerprint(&form),
                 files: form.files,
             })
@@ -195,8 +204,10 @@ async fn read_report(
         "application/json" => {
             let bytes = body::read(payload, MAX_REPORT_BYTES, |_| true).await;
             let bytes = bytes.map_err(|error| body_problem(error, MAX_REPORT_BYTES))?;
+            let (raw, mistyped) = from_json(&bytes)?;
             Ok(Arrived {
-                raw: from_json(&bytes)?,
+                raw,
+                mistyped,
                 files: Vec::new(),
                 fingerprint: Sha256::digest(&bytes).into(),
             })
@@ -235,7 +246,8 @@ fn from_fields(fields: &Fields) -> RawReport {
     }
 }
 
-fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
+/// The fields, and those of the wrong type.
+fn from_json(bytes: &[u8]) -> Result<(RawReport, Vec<FieldError>), Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(
             StatusCode::BAD_REQUEST,
@@ -278,9 +290,5 @@ fn from_json(bytes: &[u8]) -> Result<RawReport, Problem> {
             detail,
         });
     }
-    if errors.is_empty() {
-        Ok(raw)
-    } else {
-        Err(Problem::invalid(errors))
-    }
+    Ok((raw, errors))
 }

@@ -6,12 +6,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot};
-use crate::access::token::{self, Token};
 use crate::clock::new_id;
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::picture::serve_picture;
 use crate::state::AppState;
 use crate::tickets::attachment::{self, AttachmentInfo, NewAttachment};
+use crate::token::{self, Token};
 
 /// Files of a form that was never sent are forgotten after this many hours.
 pub const UNSENT_HOURS: i64 = 24;

@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::drafts::{self, Drafts};
 use super::fields::{self, Fields};
-use super::form_page::{FormPage, FormValues};
+use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::error::{FieldError, PageError, PageResult, Problem};
-use crate::http::page::{Frame, public_html};
+use crate::http::page::public_html;
 use crate::links::trace_ref;
 use crate::state::AppState;
 
@@ -170,11 +170,12 @@ fn check(values: FormValues, drafts: Drafts, file_error: Option<FieldError>) -> 
     public_html(
         status,
         &FormPage {
-            frame: Frame::public(),
             values,
             errors,
             read_back,
             drafts,
+            is_check: true,
+            ..FormPage::default()
         },
     )
 }
@@ -193,11 +194,11 @@ fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpRes
     public_html(
         status,
         &FormPage {
-            frame: Frame::public(),
             values,
             errors,
             read_back,
             drafts,
+            ..FormPage::default()
         },
     )
 }
@@ -205,23 +206,21 @@ fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpRes
 /// The report could not be kept: what was typed must not be lost with it.
 fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
     let detail = "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.";
-    let errors = vec![("form", detail.to_owned())];
-    public_html(
-        problem.status(),
-        &FormPage {
-            values,
-            errors,
-            drafts,
-            ..FormPage::default()
-        },
-    )
+    let page = FormPage {
+        values,
+        errors: vec![("form", detail.to_owned())],
+        drafts,
+        ..FormPage::default()
+    };
+    public_html(problem.status(), &page)
 }
 
-/// How the trace ID is read, to go on after "We read this as".
-fn read_back(typed: &str) -> Result<String, String> {
+fn read_back(typed: &str) -> Result<ReadBack, String> {
     let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
-    let ids: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
-    Ok(format!("{}: {}", read.shape.label(), ids.join(" or ")))
+    Ok(ReadBack {
+        shape: read.shape.label(),
+        ids: read.candidates.iter().map(ToString::to_string).collect(),
+    })
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::drafts;
 use super::fields::{self, Fields};
 use super::ticket_page::{PublicLink, PublicTicketPage};
-use crate::access::token;
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::page::{Frame, html};
 use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::conversation;
 use crate::links::state::LinkState;
 use crate::links::store::{self as links, Link};
 use crate::state::AppState;
@@ -20,6 +20,7 @@ use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::message::message_body;
 use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
+use crate::token;
 use crate::traces::store as traces;
 
 /// Shows the ticket to whoever has its link.
@@ -79,14 +80,16 @@ pub async fn reply(
             return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
         }
     };
-    tickets::add_message(
-        &mut *state.pool.acquire().await?,
+    let mut conn = state.pool.acquire().await?;
+    conversation::reply(
+        &mut conn,
+        &state.config,
         ticket_id,
-        None,
         &body,
         state.clock.now(),
     )
     .await?;
+    state.outbox_wake.notify_one();
     let page = state
         .config
         .base_url
@@ -128,13 +131,17 @@ async fn page_of(
     };
     let now = state.clock.now();
     let started = started.map(|time| When::new(time, now));
-    let mut page = build(token, ticket, &link, started, messages, now);
-    page.screenshots = ScreenshotView::list(&format!("/t/{token}/screenshots"), &screenshots);
+    let href = format!("/t/{token}");
+    let url = state.config.base_url.join(&href);
+    let shots = ScreenshotView::list(&format!("{href}/screenshots"), &screenshots);
+    let mut page = build(href, url, ticket, &link, started, messages, now);
+    page.screenshots = shots;
     Ok(page)
 }
 
 fn build(
-    token: &str,
+    href: String,
+    url: String,
     ticket: Ticket,
     link: &Link,
     started: Option<When>,
@@ -144,7 +151,8 @@ fn build(
     let occurred = When::new(ticket.occurred_at, now);
     PublicTicketPage {
         frame: Frame::public(),
-        href: format!("/t/{token}"),
+        href,
+        url,
         reference: ticket.reference,
         status: ticket.status,
         action: ticket.action,

@@ -117,6 +117,7 @@ impl Resolver {
     ///
     /// # Errors
     /// [`ResolveError`]; nothing is lost, the sweep looks again.
+    #[tracing::instrument(name = "look for trace", skip_all)]
     pub async fn ticket_opened(&self, ticket_id: Uuid) -> Result<Option<Link>, ResolveError> {
         let mut conn = self.pool.acquire().await?;
         let Some(link) = store::find(&mut conn, ticket_id).await? else {
@@ -283,6 +284,7 @@ impl Resolver {
     ///
     /// # Errors
     /// [`ResolveError`].
+    #[tracing::instrument(name = "choose trace", skip_all)]
     pub async fn choose(
         &self,
         ticket_id: Uuid,

@@ -36,6 +36,7 @@ const LISTED_ACTION_CHARS: i32 = 200;
 ///
 /// # Errors
 /// The database's.
+#[tracing::instrument(name = "list tickets", skip_all)]
 pub async fn list(
     conn: &mut PgConnection,
     status: Option<TicketStatus>,

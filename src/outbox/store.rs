@@ -15,6 +15,31 @@ use crate::clock::new_id;
 pub enum MailKind {
     /// Tells staff of a new ticket.
     StaffNotice,
+    /// Tells staff that the reporter wrote again.
+    ReplyNotice,
+    /// Tells the reporter that we have the report, and where to follow it.
+    ReportReceived,
+    /// Tells the reporter that staff wrote.
+    Answered,
+    /// Tells the reporter that staff closed the ticket.
+    Solved,
+}
+
+/// Automatic mails to one reporter's address in an hour: more is a loop, or someone else's address being mailed.
+pub const MAX_MAILS_AN_HOUR: i64 = 10;
+
+impl MailKind {
+    /// What it is, in words for staff.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::StaffNotice => "Notice to staff: new report",
+            Self::ReplyNotice => "Notice to staff: the reporter wrote",
+            Self::ReportReceived => "To the reporter: received",
+            Self::Answered => "To the reporter: answer",
+            Self::Solved => "To the reporter: solved",
+        }
+    }
 }
 
 /// What became of a mail.
@@ -128,6 +153,28 @@ pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Queues a mail to a reporter, unless the address got [`MAX_MAILS_AN_HOUR`] of ours in the last hour.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn enqueue_bounded(conn: &mut PgConnection, mail: &NewMail) -> Result<bool, sqlx::Error> {
+    let recent = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT 1 FROM outbox WHERE recipient = $1 AND created_at > $3::timestamptz - interval '1 hour' LIMIT $2
+           ) AS recent"#,
+        mail.recipient,
+        MAX_MAILS_AN_HOUR,
+        mail.created_at,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if recent >= MAX_MAILS_AN_HOUR {
+        return Ok(false);
+    }
+    enqueue(conn, mail).await?;
+    Ok(true)
 }
 
 /// Takes up to `limit` due mails, oldest first, for the time of a lease. From here on they wait for no trace.
@@ -319,6 +366,25 @@ pub async fn recent(
         before_at,
         before_id,
         limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The mails of a ticket, oldest first: a few, one a recipient.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn of_ticket(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Vec<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
+                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
+                  finished_at
+           FROM outbox JOIN tickets ON tickets.id = ticket_id
+           WHERE ticket_id = $1
+           ORDER BY outbox.created_at, outbox.id"#,
+        ticket_id,
     )
     .fetch_all(conn)
     .await

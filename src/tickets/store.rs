@@ -53,11 +53,33 @@ pub async fn find_by_token(
     token_hash: [u8; 32],
 ) -> Result<Option<Uuid>, sqlx::Error> {
     query_scalar!(
-        "SELECT id FROM tickets WHERE token_hash = $1",
+        r#"SELECT id AS "id!" FROM tickets WHERE token_hash = $1
+           UNION ALL SELECT ticket_id FROM ticket_tokens WHERE token_hash = $1"#,
         &token_hash[..]
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Gives a ticket a further link.
+///
+/// # Errors
+/// The database's.
+pub async fn add_token(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+    token_hash: [u8; 32],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    query!(
+        "INSERT INTO ticket_tokens (token_hash, ticket_id, created_at) VALUES ($1, $2, $3)",
+        &token_hash[..],
+        ticket_id,
+        now,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// The ticket of this reference.

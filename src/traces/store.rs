@@ -59,6 +59,7 @@ pub async fn copy_parts(
 ///
 /// # Errors
 /// The database's.
+#[tracing::instrument(name = "find trace", skip_all)]
 pub async fn find(
     conn: &mut PgConnection,
     trace_id: TraceId,

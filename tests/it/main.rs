@@ -2,5 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod app;
+mod browser;
 mod cluster;
 mod embedded;
+mod files;
+mod form;
+mod linking;
+mod otlp;
+mod outbox;
+mod own_traces;
+mod proxy;
+mod reports;
+mod sdk;
+mod smtp;
+mod spans;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mail_parser::MessageParser;
-use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracedesk::clock::{Clock, new_id};
@@ -19,6 +18,7 @@ use tracedesk::outbox::message::{MailContent, new_message_id};
 use tracedesk::outbox::store::{self, Claimed, Mail, MailKind, MailState, NewMail};
 use uuid::Uuid;
 
+use crate::cluster::shared_cluster;
 use crate::smtp::Smtpd;
 
 /// How long a condition may take to come true on a busy machine.
@@ -27,23 +27,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A lease that no test outlives.
 const LEASE: Duration = Duration::from_mins(10);
 
-/// A database of its own. Stands in until the shared cluster of the tests is there.
 async fn fresh_database() -> PgPool {
-    let url = std::env::var("DATABASE_URL").expect("DATABASE_URL must name a Postgres for tests");
-    let admin = PgPool::connect(&url).await.unwrap();
-    let name = format!("test_{}", new_id().simple());
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .execute(&admin)
-        .await
-        .unwrap();
-    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
-    let pool = PgPoolOptions::new()
-        .max_connections(10)
-        .connect_with(options.database(&name))
-        .await
-        .unwrap();
-    sqlx::migrate!().run(&pool).await.unwrap();
-    pool
+    shared_cluster().fresh_database().await
 }
 
 /// What these mails say; what a staff notice says is tested beside `links::notice`.
