@@ -70,9 +70,9 @@ pub enum MailState {
 impl MailState {
     fn name(self) -> &'static str {
         match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
+            Self::Queued => "Queued",
+            Self::Sent => "Sent",
+            Self::Failed => "Failed",
         }
     }
 }

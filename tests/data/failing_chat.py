@@ -22,7 +22,7 @@ START_NS = time.time_ns() - TOOK_MS * 1_000_000
 
 
 class ProviderOverloaded(Exception):
-    pass
+    __module__ = "model_gateway.errors"
 
 
 def service(name, version):

@@ -52,7 +52,7 @@ async fn the_queue_shows_what_failed_and_what_comes_in() {
     let app = TestApp::start().await;
     let browser = signed_in(&app).await;
     browser.goto(app.url("/desk")).await;
-    browser.until_shown("Nothing is waiting for you").await;
+    browser.until_shown("No tickets yet").await;
     browser
         .until_shown(&format!("OTEL_EXPORTER_OTLP_ENDPOINT={}", app.address))
         .await;
@@ -115,7 +115,8 @@ async fn the_queue_has_filters_and_pages() {
     browser.until_shown("Mark as spam").await;
     browser.click("form[action$='/spam'] button").await;
     browser.until_shown("Reopen").await;
-    browser.goto(app.url("/desk")).await;
+    browser.goto(app.url("/desk?status=pending")).await;
+    browser.until_shown("No pending tickets").await;
     browser.click(".tabs a[href$='=spam']").await;
     browser
         .until("document.querySelectorAll('.queue tbody tr').length === 1")
@@ -422,9 +423,9 @@ async fn a_mail_that_failed_says_why_and_is_sent_again() {
     })
     .await;
     browser.goto(app.url("/desk/mail")).await;
-    let row = browser.text(".mail tbody tr").await;
+    let row = browser.text(".mail tbody").await;
     for words in [
-        "failed",
+        "Failed",
         "reject-once-550@example.com",
         "No such mailbox here",
         ticket["reference"].as_str().unwrap(),
@@ -441,7 +442,7 @@ async fn a_mail_that_failed_says_why_and_is_sent_again() {
     browser.goto(app.url("/desk/mail")).await;
     browser.click("form[action$='/resend'] button").await;
     browser
-        .until("document.querySelector('.m-state').innerText === 'sent'")
+        .until("document.querySelector('.m-state').innerText === 'Sent'")
         .await;
     assert_eq!(app.mail().await.to, "reject-once-550@example.com");
     assert_eq!(browser.count("form[action$='/resend']").await, 0);

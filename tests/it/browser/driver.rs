@@ -116,7 +116,8 @@ impl Device {
         }
     }
 
-    fn size(self) -> (u32, u32) {
+    /// Width and height.
+    pub(crate) fn size(self) -> (u32, u32) {
         match self {
             Self::Desktop => (1440, 900),
             Self::Phone => (390, 844),

@@ -15,6 +15,10 @@ use tracedesk::access::session::Role;
 use crate::app::{PASSWORD, TestApp, between};
 use driver::Browser;
 
+/// Runs the program that is named, from the path it would have in production: stack traces name it.
+const AS_IN_PRODUCTION: &str =
+    "import sys; exec(compile(open(sys.argv[1]).read(), '/srv/chat/app.py', 'exec'))";
+
 /// Runs an instrumented program, with the stock OpenTelemetry SDK, whose chat fails at its model's provider; the trace
 /// ID that it prints.
 async fn run_failing_chat(app: &TestApp) -> String {
@@ -22,6 +26,7 @@ async fn run_failing_chat(app: &TestApp) -> String {
         "TRACEDESK_TEST_PYTHON must name a Python that has opentelemetry-sdk; ./test sets it",
     );
     let output = Command::new(python)
+        .args(["-c", AS_IN_PRODUCTION])
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/tests/data/failing_chat.py"
