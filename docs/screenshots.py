@@ -60,7 +60,7 @@ class Browser:
 
 
 def shoot(browser, base, email, password):
-    browser.size(1280, 900)
+    browser.size(1280, 1040)
     browser.open(base + "/")
     browser.save("form")
     browser.open(base + "/desk")
@@ -73,7 +73,7 @@ def shoot(browser, base, email, password):
     browser.save("ticket")
     browser.open(base + "/desk/traces/a2c7a33bca653b76b9b0662e31f7a93b")
     browser.save("trace")
-    browser.size(400, 860)
+    browser.size(500, 1000)
     browser.open(base + "/desk")
     browser.save("queue-phone")
 

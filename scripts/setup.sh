@@ -45,19 +45,23 @@ need_c_compiler() {
     install "a C compiler" "gcc libc6-dev" ""
 }
 
-has_postgres() {
+# The folder of the server's programs, if they are on this machine.
+postgres_bin() {
     local folder
     for folder in "${TRACEDESK_PG_BIN:-}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
         /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin \
         /Applications/Postgres.app/Contents/Versions/*/bin; do
-        [ ! -x "$folder/initdb" ] || return 0
+        if [ -x "$folder/initdb" ]; then
+            echo "$folder"
+            return
+        fi
     done
-    has initdb
+    has initdb && dirname "$(command -v initdb)"
 }
 
 # The server's programs only: tracedesk makes its own cluster, so the package must not start one for the system.
 need_postgres() {
-    has_postgres && return
+    postgres_bin > /dev/null && return
     if has apt-get && has_root; then
         as_root mkdir -p /etc/postgresql-common
         [ -e /etc/postgresql-common/createcluster.conf ] ||

@@ -26,6 +26,7 @@ use crate::ingest::split::split;
 use crate::ingest::writer::{self, store_directly};
 use crate::intake::open::{Origin, ReportSource, look_for_trace, open_ticket};
 use crate::intake::report::{RawReport, Report};
+use crate::links::conversation;
 use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::tickets as listed;
 use crate::state::AppState;
@@ -252,16 +253,21 @@ impl Stage {
         report_at: DateTime<Utc>,
     ) -> anyhow::Result<()> {
         let at = report_at + Duration::minutes(then.after);
+        let config = &self.state.config;
         if let Some(body) = &then.reporter {
-            tickets::add_message(conn, ticket_id, None, body, at).await?;
+            conversation::reply(conn, config, ticket_id, body, at).await?;
         }
         if let Some(body) = &then.staff {
             let staff = self.staff(conn).await?;
-            tickets::add_message(conn, ticket_id, Some(staff), body, at).await?;
+            conversation::answer(conn, config, ticket_id, staff, body, at).await?;
         }
         if let Some(status) = then.status {
             let staff = self.staff(conn).await?;
-            tickets::set_status(conn, ticket_id, status, Some(staff), at).await?;
+            if status == TicketStatus::Solved {
+                conversation::close(conn, config, ticket_id, staff, at).await?;
+            } else {
+                tickets::set_status(conn, ticket_id, status, Some(staff), at).await?;
+            }
         }
         Ok(())
     }
