@@ -363,6 +363,13 @@ impl TestApp {
         self.mails().swap_remove(number)
     }
 
+    /// The first mail to this address; waits for it.
+    pub(crate) async fn mail_to(&self, address: &str) -> Mail {
+        let find = || self.mails().into_iter().find(|mail| mail.to == address);
+        eventually("a mail is sent", async || find().is_some()).await;
+        find().unwrap()
+    }
+
     /// All mails sent so far.
     pub(crate) fn mails(&self) -> Vec<Mail> {
         if let Some(smtp) = &self.smtp {
