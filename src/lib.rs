@@ -30,6 +30,7 @@ pub mod desk;
 pub mod ingest;
 pub mod intake;
 
+pub mod limits;
 pub mod server;
 pub mod state;
 pub mod telemetry;

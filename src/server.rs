@@ -59,11 +59,13 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(page("/").route(read().to(intake::form::show)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
+        .service(at("/t/{token}/closure", "POST").route(web::post().to(intake::ticket::close)))
         .service(at("/drafts/{token}/{id}", "GET").route(read().to(intake::drafts::show)))
         .service(
             at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
         )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
+        .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
             at("/api/v1/tickets", "GET, POST")
@@ -89,6 +91,8 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         )
         .service(at("/desk/sign-out", "POST").route(web::post().to(desk::sign_in::sign_out)))
         .service(page("/desk/search").route(read().to(desk::search::search)))
+        .service(page("/desk/failures").route(read().to(desk::failures::list)))
+        .service(page("/desk/failures/{fingerprint}").route(read().to(desk::failures::show)))
         .service(page("/desk/mail").route(read().to(desk::mail::show)))
         .service(at("/desk/mail/{id}/resend", "POST").route(web::post().to(desk::mail::resend)))
         .service(page("/desk/tickets/{id}").route(read().to(desk::ticket::show)))

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::access::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::ingest::writer::IngestQueue;
 use crate::intake::fields::MAX_FORM_BYTES;
+use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
 
@@ -36,8 +36,8 @@ pub struct AppState {
     pub resolver: Resolver,
     /// Wakes the mail worker.
     pub outbox_wake: Arc<Notify>,
-    /// Slows down who guesses passwords.
-    pub sign_in_throttle: Arc<Throttle>,
+    /// What anybody may ask, by address.
+    pub limits: Arc<Limits>,
     /// Bounds the memory of forms with screenshots.
     pub uploads: ByteBudget,
     /// Bounds the memory of reading large traces.
@@ -57,7 +57,7 @@ impl AppState {
             ingest,
             resolver,
             outbox_wake,
-            sign_in_throttle: Arc::new(Throttle::default()),
+            limits: Arc::new(Limits::default()),
             uploads: ByteBudget::new(UPLOAD_BYTES),
             readers: Arc::new(Semaphore::new(READERS)),
         }

@@ -5,4 +5,3 @@ pub mod extract;
 pub mod password;
 pub mod session;
 pub mod store;
-pub mod throttle;

@@ -1,6 +1,8 @@
 //! The pages of support staff.
 
 pub mod candidates_view;
+pub mod failures;
+pub mod failures_page;
 pub mod mail;
 pub mod mail_page;
 pub mod queue;

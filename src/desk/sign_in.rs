@@ -5,12 +5,13 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::{Position, Url};
 
 use super::sign_in_page::SignInPage;
 use crate::access::extract::{self, StaffError, StaffForm};
 use crate::access::{password, session, store};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult};
 use crate::http::page::{Frame, html};
 use crate::state::AppState;
 use crate::token::{self, Token};
@@ -108,28 +109,25 @@ pub async fn sign_out(
 
 fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), PageError> {
     let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
-    let keys = [
-        format!("from {peer}"),
-        format!("to {}", email.trim().to_lowercase()),
-    ];
-    state.sign_in_throttle.check(keys).map_err(|seconds| {
-        let detail = format!("There were too many attempts. Try again in {seconds} seconds.");
-        PageError(
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
-                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)),
-        )
-    })
+    state.limits.sign_in.check(&format!("from {peer}"))?;
+    Ok(state
+        .limits
+        .sign_in
+        .check(&format!("to {}", email.trim().to_lowercase()))?)
 }
 
-/// A page to go to afterwards: of this desk, never of another site.
+/// A page to go to afterwards: of this desk, never of another site. Read as a browser would read it, dots resolved.
 fn below_desk(next: &str) -> String {
-    let is_ours = (next == "/desk" || next.starts_with("/desk/") || next.starts_with("/desk?"))
-        && !next.contains(['\\', '\r', '\n'])
-        && HeaderValue::from_str(next).is_ok();
-    if is_ours {
-        next.to_owned()
-    } else {
-        "/desk".to_owned()
+    let here = Url::parse("http://here.invalid/").ok();
+    let target = here.and_then(|here| {
+        let target = here.join(next).ok()?;
+        (target.origin() == here.origin()).then_some(target)
+    });
+    match target {
+        Some(target) if target.path() == "/desk" || target.path().starts_with("/desk/") => {
+            target[Position::BeforePath..].to_owned()
+        }
+        _ => "/desk".to_owned(),
     }
 }
 
@@ -148,14 +146,20 @@ mod tests {
 
     #[test]
     fn the_way_back_stays_in_the_desk() {
-        assert_eq!(below_desk("/desk/tickets/7?x=1"), "/desk/tickets/7?x=1");
+        for page in ["/desk", "/desk?cursor=x", "/desk/tickets/7?x=1#spans"] {
+            assert_eq!(below_desk(page), page);
+        }
+        assert_eq!(below_desk("/desk/\r\nX: y"), "/desk/X:%20y");
         for elsewhere in [
             "",
-            "//evil.example",
-            "https://evil.example",
-            "/desk\\@evil",
+            "/",
+            "//evil.example/desk",
+            "https://evil.example/desk",
+            "\\\\evil.example\\desk",
+            "javascript:alert(1)",
             "/deskx",
-            "/desk/\r\nX: y",
+            "/desk/../t/x",
+            "/desk/%2e%2e//evil.example",
         ] {
             assert_eq!(below_desk(elsewhere), "/desk", "{elsewhere}");
         }

@@ -17,6 +17,7 @@ use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::conversation;
+use crate::links::failures;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
@@ -309,6 +310,7 @@ async fn page(
     let mails = outbox::of_ticket(&mut conn, id).await?;
     let now = state.clock.now();
     let trace = panel(state, &mut conn, &link, now).await?;
+    let others = others_of(&mut conn, &link).await?;
     let candidates = match &trace {
         TracePanel::None | TracePanel::Missing { .. } => candidates_of(&mut conn, id).await?,
         TracePanel::Waiting { .. } | TracePanel::Linked(_) => Vec::new(),
@@ -341,6 +343,7 @@ async fn page(
         screenshots: ScreenshotView::list(&format!("/desk/tickets/{id}/screenshots"), &screenshots),
         reply: refused.reply,
         link_form: refused.link,
+        others,
         is_suggested: link.state == LinkState::Linked && link.origin == LinkOrigin::Suggested,
         candidates: candidates
             .into_iter()
@@ -380,6 +383,18 @@ async fn panel(
             },
         },
     })
+}
+
+/// Other open tickets of the same failure: whoever finds the cause answers them all.
+async fn others_of(
+    conn: &mut PgConnection,
+    link: &Link,
+) -> Result<Option<(i64, String)>, sqlx::Error> {
+    let Some(fingerprint) = link.failure_fingerprint else {
+        return Ok(None);
+    };
+    let count = failures::count_others(conn, fingerprint, link.ticket_id).await?;
+    Ok((count > 0).then(|| (count, format!("/desk/failures/{fingerprint}"))))
 }
 
 fn message_view(message: Message, reporter: Option<&str>, now: DateTime<Utc>) -> MessageView {

@@ -53,6 +53,8 @@ pub struct TicketPage {
     pub link_form: LinkForm,
     /// The trace.
     pub trace: TracePanel,
+    /// Other open tickets of the same failure, and where they are.
+    pub others: Option<(i64, String)>,
     /// Whether the trace was linked because it fits, and nobody said yet that it is the one.
     pub is_suggested: bool,
     /// While there is no trace: those that fit, best first.
@@ -189,6 +191,7 @@ mod tests {
             reply: ReplyForm::default(),
             link_form: LinkForm::default(),
             trace,
+            others: Some((3, "/desk/failures/7".to_owned())),
             is_suggested: false,
             candidates: Vec::new(),
         }

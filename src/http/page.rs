@@ -90,6 +90,8 @@ pub enum Section {
     Elsewhere,
     /// The queue, and tickets opened from it.
     Queue,
+    /// Failures over all tickets.
+    Failures,
     /// The outbox.
     Mail,
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::MAX_SPANS_PER_REQUEST;
 use crate::clock::new_id;
+use crate::traces::check;
 use crate::traces::facts::{SpanFacts, service_name};
 use crate::traces::failure;
 use crate::traces::ids::{SpanId, TraceId};
@@ -58,11 +59,11 @@ pub fn split(request: &[u8]) -> Result<Split, SplitError> {
     let mut gathered = Gathered::default();
     for resource in otlp::resource_spans(request) {
         let resource = resource?;
-        let checked = otlp::check_resource(resource.resource);
+        let checked = check::check_resource(resource.resource);
         let service = service_name(resource.resource);
         for scope in resource.scope_spans() {
             let scope = scope?;
-            let checked = checked.and_then(|()| otlp::check_scope(scope.scope));
+            let checked = checked.and_then(|()| check::check_scope(scope.scope));
             gathered.begin_scope(resource, scope, service);
             for span in scope.spans() {
                 gathered.take(span?, checked)?;
@@ -133,7 +134,7 @@ impl<'a> Gathered<'a> {
         if message.len() > MAX_SPAN_BYTES {
             return Err(format!("a span is over {MAX_SPAN_BYTES} bytes"));
         }
-        let span = otlp::check_span(message).map_err(|error| error.to_string())?;
+        let span = check::check_span(message).map_err(|error| error.to_string())?;
         let (trace_id, span_id) = ids_of(&span)?;
         let scope = self.scopes.len() - 1;
         let service = self.scopes.last().map_or("", |scope| scope.service);

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::drafts::Drafts;
+use super::finding::Finding;
 use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
 use crate::http::page::Frame;
 
@@ -19,6 +20,8 @@ pub struct FormPage {
     pub errors: Vec<(&'static str, String)>,
     /// How the trace ID was read.
     pub read_back: Option<ReadBack>,
+    /// What can be said of the trace.
+    pub finding: Option<Finding>,
     /// Whether the trace ID alone was looked at: the focus stays there.
     pub is_check: bool,
     /// Screenshots sent so far.

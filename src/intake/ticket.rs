@@ -19,6 +19,7 @@ use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::message::message_body;
+use crate::tickets::status::TicketStatus;
 use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
 use crate::token;
 use crate::traces::store as traces;
@@ -36,6 +37,27 @@ pub async fn show(
     let mut page = page_of(&state, &path, ticket_id).await?;
     page.is_new = query.contains_key("sent");
     Ok(html(StatusCode::OK, &page))
+}
+
+/// "It works again": the reporter closes the ticket.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn close(path: web::Path<String>, state: web::Data<AppState>) -> PageResult {
+    let ticket_id = find(&state, &path).await?;
+    let mut conn = state.pool.acquire().await?;
+    tickets::set_status(
+        &mut conn,
+        ticket_id,
+        TicketStatus::Solved,
+        None,
+        state.clock.now(),
+    )
+    .await?;
+    let page = state.config.base_url.join(&format!("/t/{path}"));
+    Ok(HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, page))
+        .finish())
 }
 
 /// `GET /t/{token}/screenshots/{id}`.

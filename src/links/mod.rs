@@ -2,6 +2,7 @@
 
 pub mod candidates;
 pub mod conversation;
+pub mod failures;
 pub mod json;
 pub mod notice;
 pub mod render;

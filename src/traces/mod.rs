@@ -1,6 +1,7 @@
 //! Traces as they are kept, looked up and understood.
 
 pub mod assemble;
+pub mod check;
 pub mod classify;
 pub mod copy;
 pub mod duration_text;

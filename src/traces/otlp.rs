@@ -1,14 +1,10 @@
 //! Borrowed views of OTLP's trace messages: what `opentelemetry/proto/trace/v1/trace.proto` defines, read in place.
 //!
-//! [`check_span`] proves once, at the door, that everything below a span can be read; views of stored payloads use
+//! [`super::check`] proves once, at the door, that everything below a span can be read; views of stored payloads use
 //! the same readers and stop at the first byte that does not fit.
 
 use super::trace::{SpanKind, SpanStatus};
-use super::wire::{Field, Fields, WireError, WireValue};
-
-/// How deep arrays and maps may nest in an attribute's value. Three messages a level, and protobuf libraries stop
-/// at 100: 30 * 3 = 90.
-pub const MAX_VALUE_DEPTH: usize = 30;
+use super::wire::{Fields, WireError, WireValue};
 
 /// `ResourceSpans`: a resource and the scopes under it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,7 +96,10 @@ pub struct LinkView<'a> {
 }
 
 /// The fields of `message` with this number, as bytes.
-fn submessages(message: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], WireError>> {
+pub(super) fn submessages(
+    message: &[u8],
+    number: u32,
+) -> impl Iterator<Item = Result<&[u8], WireError>> {
     Fields::new(message).filter_map(move |field| match field {
         Ok(field) if field.number == number => Some(field.bytes()),
         Ok(_) => None,
@@ -229,7 +228,7 @@ impl<'a> SpanView<'a> {
 }
 
 impl<'a> EventView<'a> {
-    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+    pub(super) fn parse(message: &'a [u8]) -> Result<Self, WireError> {
         let mut event = Self {
             message,
             ..Self::default()
@@ -255,7 +254,7 @@ impl<'a> EventView<'a> {
 }
 
 impl<'a> LinkView<'a> {
-    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+    pub(super) fn parse(message: &'a [u8]) -> Result<Self, WireError> {
         let mut link = Self {
             message,
             ..Self::default()
@@ -308,7 +307,7 @@ pub fn array_values(message: &[u8]) -> impl Iterator<Item = Result<ValueView<'_>
 }
 
 impl<'a> ValueView<'a> {
-    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+    pub(super) fn parse(message: &'a [u8]) -> Result<Self, WireError> {
         let mut value = Self::Empty;
         for field in Fields::new(message) {
             let field = field?;
@@ -347,44 +346,6 @@ impl<'a> ValueView<'a> {
     }
 }
 
-/// Proves that all below an encoded span can be read: wire format, types, UTF-8, nesting.
-///
-/// # Errors
-/// What does not fit.
-pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
-    let span = SpanView::parse(message)?;
-    for field in Fields::new(message) {
-        let field = field?;
-        match field.number {
-            3 => drop(field.text()?),
-            9 => check_attribute(field.bytes()?, 0)?,
-            10 | 12 | 14 => drop(field.varint()?),
-            11 => check_attributes(field.bytes()?, 3, EventView::parse)?,
-            13 => check_attributes(field.bytes()?, 4, LinkView::parse)?,
-            16 => check_fixed32(&field)?,
-            _ => {}
-        }
-    }
-    Ok(span)
-}
-
-/// Proves that an encoded `Resource` or the attributes of an `InstrumentationScope` can be read.
-///
-/// # Errors
-/// What does not fit.
-pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
-    check_list(message, 1, 0)
-}
-
-/// Proves that an encoded `InstrumentationScope` can be read.
-///
-/// # Errors
-/// What does not fit.
-pub fn check_scope(message: &[u8]) -> Result<(), WireError> {
-    scope_label(message)?;
-    check_list(message, 3, 0)
-}
-
 /// The name and version of an encoded `InstrumentationScope`.
 ///
 /// # Errors
@@ -400,51 +361,6 @@ pub fn scope_label(message: &[u8]) -> Result<(&str, &str), WireError> {
         }
     }
     Ok((name, version))
-}
-
-fn check_attributes<'a, T>(
-    message: &'a [u8],
-    number: u32,
-    parse: impl Fn(&'a [u8]) -> Result<T, WireError>,
-) -> Result<(), WireError> {
-    parse(message)?;
-    check_list(message, number, 0)
-}
-
-fn check_list(message: &[u8], number: u32, depth: usize) -> Result<(), WireError> {
-    submessages(message, number).try_for_each(|entry| check_attribute(entry?, depth))
-}
-
-fn check_attribute(entry: &[u8], depth: usize) -> Result<(), WireError> {
-    for field in Fields::new(entry) {
-        let field = field?;
-        match field.number {
-            1 => drop(field.text()?),
-            2 => check_value(field.bytes()?, depth)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_value(message: &[u8], depth: usize) -> Result<(), WireError> {
-    if depth > MAX_VALUE_DEPTH {
-        return Err(WireError::TooDeep);
-    }
-    match ValueView::parse(message)? {
-        ValueView::Array(values) => {
-            submessages(values, 1).try_for_each(|value| check_value(value?, depth + 1))
-        }
-        ValueView::Map(entries) => check_list(entries, 1, depth + 1),
-        _ => Ok(()),
-    }
-}
-
-fn check_fixed32(field: &Field<'_>) -> Result<(), WireError> {
-    match field.value {
-        WireValue::Fixed32(_) => Ok(()),
-        _ => Err(WireError::WrongType(field.number)),
-    }
 }
 
 /// Signed numbers travel as their two's complement.

@@ -155,6 +155,25 @@ pub async fn pin(conn: &mut PgConnection, trace_id: TraceId) -> Result<u64, sqlx
     Ok(done.rows_affected())
 }
 
+/// When a trace started, as far as it is stored.
+///
+/// # Errors
+/// The database's.
+pub async fn start(
+    conn: &mut PgConnection,
+    trace_id: TraceId,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    query_scalar!(
+        "SELECT min(started_at) FROM (
+             SELECT started_at FROM trace_parts WHERE trace_id = $1
+             UNION ALL SELECT started_at FROM pinned_parts WHERE trace_id = $1
+         ) AS parts",
+        trace_id.as_uuid(),
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// When a pinned trace started.
 ///
 /// # Errors

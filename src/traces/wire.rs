@@ -23,7 +23,7 @@ pub enum WireError {
     /// A string field whose bytes are not UTF-8.
     #[error("field {0} is not valid UTF-8")]
     NotUtf8(u32),
-    /// Attribute values nested deeper than [`super::otlp::MAX_VALUE_DEPTH`].
+    /// Attribute values nested deeper than [`super::check::MAX_VALUE_DEPTH`].
     #[error("an attribute's value is nested too deep")]
     TooDeep,
 }

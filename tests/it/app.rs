@@ -202,6 +202,9 @@ fn client() -> Client {
         .unwrap()
 }
 
+/// What the subject of each receipt to a reporter says.
+const TO_REPORTERS: &str = "We have your report";
+
 impl TestApp {
     /// A service with the system's clock, mail into files, and links to its real port.
     pub(crate) async fn start() -> Self {
@@ -356,11 +359,18 @@ impl TestApp {
         desk
     }
 
-    /// The next mail that was sent, in the order of sending; waits for it.
+    /// The next mail that was sent to staff, in the order of sending; waits for it.
     pub(crate) async fn mail(&self) -> Mail {
         let number = self.mails_read.fetch_add(1, Ordering::SeqCst);
-        eventually("a mail is sent", async || self.mails().len() > number).await;
-        self.mails().swap_remove(number)
+        let to_staff = || {
+            let staff = |mail: &Mail| !mail.subject.contains(TO_REPORTERS);
+            self.mails().into_iter().filter(staff).collect::<Vec<_>>()
+        };
+        eventually("a mail is sent to staff", async || {
+            to_staff().len() > number
+        })
+        .await;
+        to_staff().swap_remove(number)
     }
 
     /// The first mail to this address; waits for it.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod access;
 mod app;
 mod browser;
 mod cluster;
@@ -9,6 +10,7 @@ mod embedded;
 mod files;
 mod form;
 mod linking;
+mod migrations;
 mod otlp;
 mod outbox;
 mod own_traces;
@@ -17,3 +19,4 @@ mod reports;
 mod sdk;
 mod smtp;
 mod spans;
+mod tidy;
