@@ -355,14 +355,12 @@ impl Browser {
         self.client.execute_async(script, Vec::new()).await.unwrap()
     }
 
-    /// A picture of the window, or of the whole page, as PNG.
-    pub(crate) async fn screenshot(&self, is_whole_page: bool) -> Vec<u8> {
-        let mut options = json!({ "format": "png" });
-        if is_whole_page {
-            let size = self.cdp("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
-            options["captureBeyondViewport"] = json!(true);
-            options["clip"] = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
-        }
+    /// A picture of the whole page as PNG.
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
+        let size = &self.cdp("Page.getLayoutMetrics", json!({})).await["cssContentSize"];
+        let clip =
+            json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
+        let options = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.cdp("Page.captureScreenshot", options).await;
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }

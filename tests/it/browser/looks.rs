@@ -14,9 +14,6 @@ const UNKNOWN: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
 /// A form with every mistake in it, as a link; sending it shows them.
 const REFUSED: &str = "/?action=ab&page_url=app%2Fdocs&when=at&occurred_at=2031-01-01T10%3A00&trace_id=no%20idea&email=lena%40&kind=chat";
 
-/// The pages whose windows are in the README: `docs/screenshots/` has copies of their pictures.
-const IN_README: [&str; 2] = ["ticket", "trace"];
-
 /// A page, and how one gets to see it.
 struct Page {
     name: &'static str,
@@ -238,9 +235,6 @@ async fn look(app: &TestApp, browser: &Browser, axe: &Axe, page: &Page) {
         if device == Device::SmallPhone {
             continue;
         }
-        if device == Device::Desktop && IN_README.contains(&page.name) {
-            save(&page.name, &browser.screenshot(false).await);
-        }
         for is_dark in [false, true] {
             browser.dark(is_dark).await;
             if (device == Device::Desktop) != is_dark {
@@ -248,7 +242,7 @@ async fn look(app: &TestApp, browser: &Browser, axe: &Axe, page: &Page) {
             }
             save(
                 &picture_name(page.name, device, is_dark),
-                &browser.screenshot(true).await,
+                &browser.screenshot().await,
             );
         }
         browser.dark(false).await;
@@ -272,7 +266,7 @@ async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
             browser.dark(is_dark).await;
             save(
                 &picture_name("notice", device, is_dark),
-                &browser.screenshot(true).await,
+                &browser.screenshot().await,
             );
         }
         browser.dark(false).await;
