@@ -379,7 +379,7 @@ impl Browser {
         self.client.execute(&script, Vec::new()).await
     }
 
-    /// A command of the Chrome DevTools Protocol.
+    /// A command of the Chrome `DevTools` Protocol.
     async fn cdp(&self, command: &str, params: Value) -> Value {
         let body = json!({ "cmd": command, "params": params });
         self.command("goog/cdp/execute", body).await
@@ -400,7 +400,7 @@ fn is_answer_of_page(message: &str) -> bool {
         && !url.contains(".json")
 }
 
-/// What chromedriver does beyond the WebDriver standard.
+/// What chromedriver does beyond the `WebDriver` standard.
 #[derive(Debug)]
 struct ChromeCommand {
     path: &'static str,
