@@ -21,7 +21,7 @@ use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
-use crate::outbox::store::{self as outbox, Mail};
+use crate::outbox::store::{self as outbox, Mail, MailKind, MailState};
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
@@ -334,7 +334,7 @@ async fn page(
             .collect(),
         notices: mails
             .into_iter()
-            .map(|mail| notice_view(mail, now))
+            .filter_map(|mail| notice_view(mail, now))
             .collect(),
         email: ticket.email,
         history: events
@@ -404,12 +404,19 @@ fn message_view(message: Message, reporter: Option<&str>, now: DateTime<Utc>) ->
     }
 }
 
-fn notice_view(mail: Mail, now: DateTime<Utc>) -> NoticeView {
-    NoticeView {
+/// Shown are the notices of the ticket itself, and of the later mails those that need someone.
+fn notice_view(mail: Mail, now: DateTime<Utc>) -> Option<NoticeView> {
+    let kind = match mail.kind {
+        MailKind::StaffNotice => "Notice",
+        _ if mail.state == MailState::Failed => "Mail",
+        _ => return None,
+    };
+    Some(NoticeView {
+        kind,
         at: When::new(mail.finished_at.unwrap_or(mail.due_at), now),
         recipient: mail.recipient,
         state: mail.state.into(),
-    }
+    })
 }
 
 fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
