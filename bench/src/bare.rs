@@ -7,7 +7,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgPool;
-use tracedesk::access::token::Token;
+use tracedesk::token::Token;
 use tracedesk::clock::{Clock, new_id};
 use tracedesk::tickets::reference::Reference;
 use uuid::Uuid;

@@ -67,7 +67,7 @@ pub fn measure(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
     }
     let [plain, bare, unknown, stored] = rates;
     let beside = format!("bare {}; pgbench {}", bare.text(), pgbench.text());
-    let ratio = |rates: &Rates| rates.per_second.median() / bare.per_second.median();
+    let ratio = |rates: &Rates| rates.per_second.ratio(&bare.per_second);
     table.push(Row::judged(
         "intake, tickets/s, 16 clients",
         plain.text(),

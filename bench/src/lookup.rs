@@ -8,6 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tracedesk::clock::Clock;
 use tracedesk::ingest::split::split;
+use tracedesk::traces::part::TracePart;
 use tracedesk::traces::store;
 
 use crate::client::{Outcome, count, expect, load};
@@ -20,8 +21,8 @@ use crate::table::{Rates, Row, Series};
 
 /// Days with spans in them: the default retention.
 const DAYS: u64 = 14;
-/// Exports a COPY while filling.
-const EXPORTS_PER_BATCH: u64 = 10;
+/// Traces a COPY while filling.
+const TRACES_PER_BATCH: usize = 10 * TRACES_PER_EXPORT;
 /// Different exports.
 const EXPORTS: u64 = 32;
 /// Numbers of traces that are never stored begin here.
@@ -107,7 +108,7 @@ fn at_size(
     let at = format!("{} million spans", count(spans) / 1e6);
     let beside = format!("bare {}; pgbench {}", bare.text(), pgbench.text());
     let mut add = |name: &str, ours: &Rates, limit: &Rates, beside: String| {
-        let ratio = ours.per_second.median() / limit.per_second.median();
+        let ratio = ours.per_second.ratio(&limit.per_second);
         table.push(Row::judged(
             format!("lookup {name}, requests/s at {at}"),
             ours.text(),
@@ -157,35 +158,34 @@ fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
 }
 
 /// Stores the traces from number `from` to `to`, spread over the days.
-pub fn fill(
-    postgres: &Postgres,
-    bodies: &mut [Template],
-    from: u64,
-    to: u64,
-) -> anyhow::Result<()> {
+pub fn fill(postgres: &Postgres, bodies: &mut [Template], from: u64, to: u64) -> anyhow::Result<()> {
     eprintln!("storing traces {from} to {to}");
-    let now = Clock::system().now();
-    let days: Vec<_> = (0..DAYS)
-        .filter_map(|ago| now.checked_sub_days(Days::new(ago)))
-        .collect();
-    let mut conn = postgres.runtime.block_on(postgres.pool.acquire())?;
-    for day in &days {
-        let made = store::ensure_partitions(&mut conn, day.date_naive());
-        postgres.runtime.block_on(made)?;
-    }
-    let (mut next, mut turn) = (from, 0);
-    while next < to {
-        let mut parts = Vec::new();
-        for _ in 0..EXPORTS_PER_BATCH {
-            let index = turn % bodies.len();
-            bodies[index].renew(next);
-            parts.extend(split(&bodies[index].bytes)?.parts);
-            next += TRACES_PER_EXPORT as u64;
-            turn += 1;
+    postgres.runtime.block_on(async {
+        let mut conn = postgres.pool.acquire().await?;
+        for (batch, first) in (from..to).step_by(TRACES_PER_BATCH).enumerate() {
+            let day = Days::new(batch as u64 % DAYS);
+            let parts = parts(bodies, first, day)?;
+            let received_at = Clock::system().now() - day;
+            if batch < DAYS as usize {
+                store::ensure_partitions(&mut conn, received_at.date_naive()).await?;
+            }
+            store::copy_parts(&mut conn, &parts, received_at).await?;
         }
-        let day = days[turn / 10 % days.len()];
-        let stored = store::copy_parts(&mut conn, &parts, day);
-        postgres.runtime.block_on(stored)?;
+        Ok(())
+    })
+}
+
+/// The parts of a batch of traces that arrived that many days ago.
+fn parts(bodies: &mut [Template], first: u64, ago: Days) -> anyhow::Result<Vec<TracePart>> {
+    let mut parts = Vec::with_capacity(TRACES_PER_BATCH);
+    for next in (first..).step_by(TRACES_PER_EXPORT).take(TRACES_PER_BATCH / TRACES_PER_EXPORT) {
+        let turn = usize::try_from(next)? / TRACES_PER_EXPORT % bodies.len();
+        bodies[turn].renew(next);
+        parts.extend(split(&bodies[turn].bytes)?.parts);
     }
-    Ok(())
+    for part in &mut parts {
+        part.started_at = part.started_at - ago;
+        part.ended_at = part.ended_at - ago;
+    }
+    Ok(parts)
 }

@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use tracedesk::clock::unix_ns;
 
 /// Spans of a trace.
 pub const SPANS_PER_TRACE: usize = 50;
@@ -49,7 +50,8 @@ pub fn export(number: u64) -> Vec<Draft> {
 
 fn one_trace(rng: &mut StdRng, trace: usize) -> Vec<Draft> {
     let trace_id = bytes::<16>(rng);
-    let began = 1_767_000_000_000_000_000 + rng.random_range(0..86_400_000_000_000_u64);
+    // Within the ten minutes before this run.
+    let began = unix_ns() - rng.random_range(0..600_000_000_000_u64);
     let failing = (rng.random_range(0..FAILING_ONE_IN) == 0).then_some(SPANS_PER_TRACE - 1);
     let mut drafts: Vec<Draft> = Vec::with_capacity(SPANS_PER_TRACE);
     for index in 0..SPANS_PER_TRACE {

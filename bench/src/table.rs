@@ -2,31 +2,38 @@
 
 use crate::client::Outcome;
 
-/// What was measured several times over.
+/// What was measured in each round, in order.
 #[derive(Default, Clone)]
 pub struct Series(Vec<f64>);
 
 impl Series {
     pub fn add(&mut self, value: f64) {
         self.0.push(value);
-        self.0.sort_by(f64::total_cmp);
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut values = self.0.clone();
+        values.sort_by(f64::total_cmp);
+        values
     }
 
     pub fn median(&self) -> f64 {
-        self.0.get(self.0.len() / 2).copied().unwrap_or(0.0)
+        self.sorted().get(self.0.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// The median of the rounds' ratios: what slows the machine for some rounds slows both sides of those.
+    pub fn ratio(&self, limit: &Self) -> f64 {
+        let ratios = self.0.iter().zip(&limit.0).map(|(ours, limit)| ours / limit);
+        Self(ratios.collect()).median()
     }
 
     /// `median (least-most)`.
     pub fn text(&self) -> String {
-        let (Some(least), Some(most)) = (self.0.first(), self.0.last()) else {
+        let sorted = self.sorted();
+        let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
             return "-".to_owned();
         };
-        format!(
-            "{} ({}-{})",
-            short(self.median()),
-            short(*least),
-            short(*most)
-        )
+        format!("{} ({}-{})", short(self.median()), short(*least), short(*most))
     }
 }
 
