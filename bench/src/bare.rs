@@ -7,9 +7,9 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgPool;
-use tracedesk::token::Token;
 use tracedesk::clock::{Clock, new_id};
 use tracedesk::tickets::reference::Reference;
+use tracedesk::token::Token;
 use uuid::Uuid;
 
 /// As many as `tracedesk serve` has.

@@ -45,7 +45,11 @@ pub fn measure(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
             two.text()
         );
     }
-    let better = if one.median() > two.median() { &one } else { &two };
+    let better = if one.median() > two.median() {
+        &one
+    } else {
+        &two
+    };
     table.push(Row::judged(
         "ingest, spans/s, 8 clients",
         ours.text(),

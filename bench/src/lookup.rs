@@ -158,7 +158,12 @@ fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
 }
 
 /// Stores the traces from number `from` to `to`, spread over the days.
-pub fn fill(postgres: &Postgres, bodies: &mut [Template], from: u64, to: u64) -> anyhow::Result<()> {
+pub fn fill(
+    postgres: &Postgres,
+    bodies: &mut [Template],
+    from: u64,
+    to: u64,
+) -> anyhow::Result<()> {
     eprintln!("storing traces {from} to {to}");
     postgres.runtime.block_on(async {
         let mut conn = postgres.pool.acquire().await?;
@@ -178,7 +183,10 @@ pub fn fill(postgres: &Postgres, bodies: &mut [Template], from: u64, to: u64) ->
 /// The parts of a batch of traces that arrived that many days ago.
 fn parts(bodies: &mut [Template], first: u64, ago: Days) -> anyhow::Result<Vec<TracePart>> {
     let mut parts = Vec::with_capacity(TRACES_PER_BATCH);
-    for next in (first..).step_by(TRACES_PER_EXPORT).take(TRACES_PER_BATCH / TRACES_PER_EXPORT) {
+    for next in (first..)
+        .step_by(TRACES_PER_EXPORT)
+        .take(TRACES_PER_BATCH / TRACES_PER_EXPORT)
+    {
         let turn = usize::try_from(next)? / TRACES_PER_EXPORT % bodies.len();
         bodies[turn].renew(next);
         parts.extend(split(&bodies[turn].bytes)?.parts);

@@ -23,7 +23,11 @@ impl Series {
 
     /// The median of the rounds' ratios: what slows the machine for some rounds slows both sides of those.
     pub fn ratio(&self, limit: &Self) -> f64 {
-        let ratios = self.0.iter().zip(&limit.0).map(|(ours, limit)| ours / limit);
+        let ratios = self
+            .0
+            .iter()
+            .zip(&limit.0)
+            .map(|(ours, limit)| ours / limit);
         Self(ratios.collect()).median()
     }
 
@@ -33,7 +37,12 @@ impl Series {
         let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
             return "-".to_owned();
         };
-        format!("{} ({}-{})", short(self.median()), short(*least), short(*most))
+        format!(
+            "{} ({}-{})",
+            short(self.median()),
+            short(*least),
+            short(*most)
+        )
     }
 }
 
