@@ -13,8 +13,8 @@ use tracedesk::clock::Clock;
 use tracedesk::links::{store as links, tickets as listed};
 use tracedesk::outbox::store as outbox;
 use tracedesk::tickets::{status::TicketStatus, store as tickets};
-use tracedesk::traces::ids::{SpanId, TraceId};
 use tracedesk::token;
+use tracedesk::traces::ids::{SpanId, TraceId};
 use tracedesk::traces::store as traces;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -105,7 +105,7 @@ async fn of_traces(conn: &mut PgConnection, out: &mut String) -> anyhow::Result<
         "find a span by its ID alone",
         traces::candidates_by_spans(conn, &[span], 48)
     );
-    plan!(out, "find an API key", access::find_key(conn, [7; 32]));
+    plan!(out, "find an API key", access::find_keys(conn, &[[7; 32]]));
     Ok(())
 }
 
