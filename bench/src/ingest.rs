@@ -20,9 +20,15 @@ pub fn measure(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
     let drafts: Vec<_> = (0..EXPORTS).map(spans::export).collect();
     let (bodies, rows) = (bodies(&drafts)?, rows(&drafts));
     let size: usize = bodies.iter().map(|body| body.bytes.len()).sum();
+    let json: usize = drafts
+        .iter()
+        .flatten()
+        .map(|draft| spans::to_json(&draft.span).len())
+        .sum();
     eprintln!(
-        "a span is {} bytes of protobuf",
-        size / bodies.len() / SPANS_PER_EXPORT
+        "a span is {} bytes of protobuf, its attributes {} bytes of JSON",
+        size / bodies.len() / SPANS_PER_EXPORT,
+        json / bodies.len() / SPANS_PER_EXPORT
     );
     limit::prepare(&setup.postgres)?;
     let (mut ours, mut one, mut two) = (Series::default(), Series::default(), Series::default());

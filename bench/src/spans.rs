@@ -62,7 +62,11 @@ fn one_trace(rng: &mut StdRng, trace: usize) -> Vec<Draft> {
         let parent = above.and_then(|above| drafts.get(above));
         let start = parent.map_or(began, |parent| parent.span.start_time_unix_nano)
             + rng.random_range(20_000..9_000_000_u64);
-        let (name, kind, attributes) = operation(rng, index, is_entry);
+        let (name, kind, mut attributes) = operation(rng, index, is_entry);
+        attributes.extend([
+            number("thread.id", i64::from(rng.random_range(1..64_u8))),
+            text("code.file.path", "/srv/app/pipeline/stages.py"),
+        ]);
         let mut span = Span {
             trace_id: trace_id.clone(),
             span_id: bytes::<8>(rng),
@@ -166,7 +170,6 @@ fn model(rng: &mut StdRng) -> Vec<KeyValue> {
 fn internal(rng: &mut StdRng) -> Vec<KeyValue> {
     vec![
         text("code.function.name", "retrieval.rank.rerank_passages"),
-        number("thread.id", i64::from(rng.random_range(1..64_u8))),
         text("document.id", &hex(rng, 16)),
         number(
             "retrieval.passage_count",
