@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::access::key_finder::KeyFinder;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::budget::ByteBudget;
@@ -33,6 +34,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// The time.
     pub clock: Clock,
+    /// Looks API keys up.
+    pub keys: KeyFinder,
     /// Where spans are stored.
     pub ingest: IngestQueue,
     /// Links tickets to traces.
@@ -54,6 +57,7 @@ impl AppState {
         let outbox_wake = Arc::new(Notify::new());
         let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
         Self {
+            keys: KeyFinder::new(pool.clone()),
             pool,
             config: Arc::new(config),
             clock,

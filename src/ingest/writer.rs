@@ -1,9 +1,9 @@
 //! The one way to `trace_parts`: a queue bounded by bytes, and writers that gather what is waiting into one COPY.
 //! A job is answered after its commit.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,9 @@ const WRITERS: usize = 2;
 
 /// A batch is stored within this time or refused: clients wait 10 s for their answer.
 const COPY_DEADLINE: Duration = Duration::from_secs(8);
+/// How long our own spans gather before they are stored: nobody waits for them, and a commit for each request would
+/// cost as much as the request.
+const OWN_PAUSE: Duration = Duration::from_millis(200);
 
 /// Parts to store, and who waits for them.
 struct Job {
@@ -56,23 +59,31 @@ pub enum NotStored {
 #[derive(Clone)]
 pub struct IngestQueue {
     jobs: mpsc::Sender<Job>,
+    own: mpsc::Sender<Job>,
     budget: ByteBudget,
 }
 
 /// The writers' side of the queue.
 pub struct Writers {
     jobs: mpsc::Receiver<Job>,
+    own: mpsc::Receiver<Job>,
 }
 
 /// Makes the queue and its writers' side; `bytes` is its bound, [`QUEUE_BYTES`] in the service.
 #[must_use]
 pub fn queue(bytes: usize) -> (IngestQueue, Writers) {
-    let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
+    let (jobs, waiting) = mpsc::channel(QUEUE_JOBS);
+    let (own, own_waiting) = mpsc::channel(QUEUE_JOBS);
     let queue = IngestQueue {
-        jobs: sender,
+        jobs,
+        own,
         budget: ByteBudget::new(bytes),
     };
-    (queue, Writers { jobs: receiver })
+    let writers = Writers {
+        jobs: waiting,
+        own: own_waiting,
+    };
+    (queue, writers)
 }
 
 impl IngestQueue {
@@ -105,28 +116,23 @@ impl IngestQueue {
         stored.await.unwrap_or(Err(NotStored::Stopping))
     }
 
-    /// Hands parts over without waiting for the commit. For our own spans: drops them when the queue is half full, so
-    /// that they never take the place of anybody else's.
+    /// Hands parts over without waiting for the commit. For our own spans, which wait in a
+    /// queue of their own and never take the place of anybody else's; drops them when it is full.
     pub fn offer(&self, parts: Vec<TracePart>) {
         let (done, _nobody_waits) = oneshot::channel();
-        let has_room = self.jobs.capacity() > QUEUE_JOBS / 2;
-        if !has_room
-            || self
-                .jobs
-                .try_send(Job {
-                    parts,
-                    done,
-                    _held: None,
-                })
-                .is_err()
-        {
+        let job = Job {
+            parts,
+            done,
+            _held: None,
+        };
+        if self.own.try_send(job).is_err() {
             metrics::counter!("tracedesk_own_spans_dropped_total").increment(1);
         }
     }
 }
 
 impl Writers {
-    /// Writes until cancelled and the queue is empty.
+    /// Writes until cancelled and the queues are empty.
     pub async fn run(
         self,
         pool: PgPool,
@@ -134,28 +140,22 @@ impl Writers {
         resolver: Resolver,
         cancel: CancellationToken,
     ) {
-        let jobs = Arc::new(Mutex::new(self.jobs));
-        let writer = || {
-            let (jobs, pool, clock, resolver, cancel) = (
-                Arc::clone(&jobs),
-                pool.clone(),
-                clock.clone(),
-                resolver.clone(),
-                cancel.clone(),
-            );
-            async move {
-                while let Some(batch) = next_batch(&jobs, &cancel).await {
-                    write(&pool, &clock, &resolver, batch).await;
-                }
+        let (jobs, own) = (Mutex::new(self.jobs), Mutex::new(self.own));
+        let (pool, clock, resolver, cancel) = (&pool, &clock, &resolver, &cancel);
+        let write_all = async |queue, pause| {
+            while let Some(batch) = next_batch(queue, pause, cancel).await {
+                write(pool, clock, resolver, batch).await;
             }
         };
-        futures_util::future::join_all((0..WRITERS).map(|_| writer())).await;
+        let writers = join_all((0..WRITERS).map(|_| write_all(&jobs, Duration::ZERO)));
+        tokio::join!(writers, write_all(&own, OWN_PAUSE));
     }
 }
 
-/// Waits for one job and takes along what else is waiting. `None` when cancelled and nothing is left.
+/// Waits for one job and, after a pause, takes along what else is waiting. `None` when cancelled and nothing is left.
 async fn next_batch(
     jobs: &Mutex<mpsc::Receiver<Job>>,
+    pause: Duration,
     cancel: &CancellationToken,
 ) -> Option<Vec<Job>> {
     let mut jobs = jobs.lock().await;
@@ -164,6 +164,10 @@ async fn next_batch(
         job = jobs.recv() => job?,
         () = cancel.cancelled() => return None,
     };
+    if !pause.is_zero() {
+        // Cut short when the service stops.
+        let _cut_short = tokio::time::timeout(pause, cancel.cancelled()).await;
+    }
     let mut weight: usize = first.parts.iter().map(TracePart::weight).sum();
     let mut batch = vec![first];
     while weight < BATCH_BYTES {
