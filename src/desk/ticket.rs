@@ -8,27 +8,27 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::candidates_view::CandidateView;
-use super::ticket_page::{HistoryEntry, LinkForm, NoticeView, TicketPage, TracePanel};
+use super::ticket_page::{LinkForm, TicketPage, TracePanel};
+use super::ticket_view::{history_entry, message_view, notice_view};
 use super::trace;
 use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
-use crate::http::view::{MessageView, ReplyForm, When};
+use crate::http::view::{ReplyForm, When};
 use crate::links::conversation;
 use crate::links::failures;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
-use crate::outbox::store::{self as outbox, Mail, MailKind, MailState};
+use crate::outbox::store as outbox;
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
-use crate::tickets::event::TicketEventKind;
 use crate::tickets::message::message_body;
 use crate::tickets::status::TicketStatus;
-use crate::tickets::store::{self as tickets, Message, MessageAuthor, TicketEvent};
+use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -387,58 +387,4 @@ async fn others_of(
     };
     let count = failures::count_others(conn, fingerprint, link.ticket_id).await?;
     Ok((count > 0).then(|| (count, format!("/desk/failures/{fingerprint}"))))
-}
-
-fn message_view(message: Message, reporter: Option<&str>, now: DateTime<Utc>) -> MessageView {
-    let is_staff = message.author == MessageAuthor::Staff;
-    let unnamed = if is_staff {
-        "Support"
-    } else {
-        reporter.unwrap_or("Reporter")
-    };
-    MessageView {
-        author: message.staff_email.unwrap_or_else(|| unnamed.to_owned()),
-        is_staff,
-        body: message.body,
-        sent: When::new(message.created_at, now),
-    }
-}
-
-/// Shown are the notices of the ticket itself, and of the later mails those that need someone.
-fn notice_view(mail: Mail, now: DateTime<Utc>) -> Option<NoticeView> {
-    let kind = match mail.kind {
-        MailKind::StaffNotice => "Notice",
-        _ if mail.state == MailState::Failed => "Mail",
-        _ => return None,
-    };
-    Some(NoticeView {
-        kind,
-        at: When::new(mail.finished_at.unwrap_or(mail.due_at), now),
-        recipient: mail.recipient,
-        state: mail.state.into(),
-    })
-}
-
-fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
-    let what = match event.kind {
-        TicketEventKind::Opened => "Opened by the report",
-        TicketEventKind::Linked => "Linked to its trace",
-        TicketEventKind::Suggested => "Linked to a trace that fits",
-        TicketEventKind::Unlinked => "Trace taken away: not this one",
-        TicketEventKind::LinkMissing => "No spans came for the trace ID",
-        TicketEventKind::Relinked => "Pointed at another trace",
-        TicketEventKind::Replied => "The reporter wrote",
-        TicketEventKind::Answered => "Answered",
-        TicketEventKind::Solved => "Solved",
-        TicketEventKind::Reopened => "Opened again",
-        TicketEventKind::MarkedSpam => "Marked as spam",
-        TicketEventKind::MailSent => "Mail sent",
-        TicketEventKind::MailFailed => "Mail failed",
-    };
-    HistoryEntry {
-        what: what.to_owned(),
-        detail: event.detail,
-        who: event.staff_email,
-        at: When::new(event.created_at, now),
-    }
 }
