@@ -1,6 +1,12 @@
 -- Mails that must go out, one row a recipient, written in the transaction that caused them.
 
-CREATE TYPE mail_kind AS ENUM ('staff_notice');
+CREATE TYPE mail_kind AS ENUM (
+    'staff_notice',     -- to staff: a report came
+    'reply_notice',     -- to staff: the reporter wrote again
+    'report_received',  -- to the reporter: we have it, and here is its link
+    'answered',         -- to the reporter: staff wrote
+    'solved'            -- to the reporter: staff closed the ticket
+);
 CREATE TYPE mail_state AS ENUM (
     'queued',
     'sent',
@@ -13,6 +19,7 @@ CREATE TABLE outbox (
     kind          mail_kind   NOT NULL,
     recipient     text        NOT NULL,
     message_id    text        NOT NULL UNIQUE,   -- made once, so that a repeat can be recognised
+    message       uuid        REFERENCES messages (id) ON DELETE CASCADE,  -- the message that it carries, if any
     state         mail_state  NOT NULL,
     due_at        timestamptz NOT NULL,          -- not before; by the database's clock
     awaits_trace  boolean     NOT NULL,          -- due at once when the ticket's trace comes
@@ -29,3 +36,5 @@ CREATE INDEX outbox_due ON outbox (due_at) WHERE state = 'queued';
 CREATE INDEX outbox_ticket ON outbox (ticket_id);
 -- Serves: Desk > Mail, newest first.
 CREATE INDEX outbox_recent ON outbox (created_at DESC, id DESC);
+-- Serves: the bound on receipts to one address, in any case of its letters.
+CREATE INDEX outbox_receipts ON outbox (lower(recipient), created_at) WHERE kind = 'report_received';

@@ -14,6 +14,7 @@
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod token;
 pub mod trace_context;
 
 pub mod http;
@@ -29,6 +30,7 @@ pub mod desk;
 pub mod ingest;
 pub mod intake;
 
+pub mod limits;
 pub mod server;
 pub mod state;
 pub mod telemetry;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{
@@ -37,7 +38,8 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
             .app_data(web::Data::new(metrics.clone()))
             .app_data(web::QueryConfig::default().error_handler(|error, request| {
                 let detail = format!("The query could not be read: {error}.");
-                for_caller(request, Problem::new(StatusCode::BAD_REQUEST, detail))
+                let response = for_caller(request, Problem::new(StatusCode::BAD_REQUEST, detail));
+                InternalError::from_response("the query can't be read", response).into()
             }))
             .configure(routes)
             .default_service(web::to(no_such_page))
@@ -59,11 +61,13 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(page("/").route(read().to(intake::form::show)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
+        .service(at("/t/{token}/closure", "POST").route(web::post().to(intake::ticket::close)))
         .service(at("/drafts/{token}/{id}", "GET").route(read().to(intake::drafts::show)))
         .service(
             at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
         )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
+        .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
             at("/api/v1/tickets", "GET, POST")
@@ -89,6 +93,8 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         )
         .service(at("/desk/sign-out", "POST").route(web::post().to(desk::sign_in::sign_out)))
         .service(page("/desk/search").route(read().to(desk::search::search)))
+        .service(page("/desk/failures").route(read().to(desk::failures::list)))
+        .service(page("/desk/failures/{fingerprint}").route(read().to(desk::failures::show)))
         .service(page("/desk/mail").route(read().to(desk::mail::show)))
         .service(at("/desk/mail/{id}/resend", "POST").route(web::post().to(desk::mail::resend)))
         .service(page("/desk/tickets/{id}").route(read().to(desk::ticket::show)))
@@ -142,8 +148,7 @@ fn at(path: &'static str, allowed: &'static str) -> Resource {
         let mut response = for_caller(
             &request,
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail),
-        )
-        .error_response();
+        );
         response
             .headers_mut()
             .insert(header::ALLOW, header::HeaderValue::from_static(allowed));
@@ -156,15 +161,16 @@ async fn no_such_page(request: HttpRequest) -> HttpResponse {
         &request,
         Problem::not_found("There is nothing at this address."),
     )
-    .error_response()
 }
 
-/// An error as whoever called can read it: problem JSON for programs, a page for people.
-fn for_caller(request: &HttpRequest, problem: Problem) -> actix_web::Error {
-    if is_for_programs(request.path()) {
-        problem.into()
+/// An error as whoever called can read it: OTLP's own for OTLP, problem JSON for programs, a page for people.
+fn for_caller(request: &HttpRequest, problem: Problem) -> HttpResponse {
+    if request.path().starts_with("/v1/") {
+        ingest::otlp::refuse(request, &problem)
+    } else if is_for_programs(request.path()) {
+        problem.error_response()
     } else {
-        PageError(problem).into()
+        PageError(problem).error_response()
     }
 }
 

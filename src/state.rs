@@ -5,13 +5,14 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::access::throttle::Throttle;
+use crate::access::key_finder::KeyFinder;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::ingest::writer::IngestQueue;
-use crate::intake::fields::MAX_FORM_BYTES;
+use crate::intake::fields::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
+use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
 
@@ -20,6 +21,9 @@ const READERS: usize = 4;
 
 /// Forms with screenshots that arrive at once: two of the largest (50 MiB each), or a hundred usual ones.
 const UPLOAD_BYTES: usize = 2 * MAX_FORM_BYTES;
+
+/// Forms without files that arrive at once: 64 of the largest.
+const TEXT_BYTES: usize = 64 * MAX_REPORT_BYTES;
 
 /// Handles to everything a request may need. Cheap to clone.
 #[derive(Clone)]
@@ -30,16 +34,18 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// The time.
     pub clock: Clock,
+    /// Looks API keys up.
+    pub keys: KeyFinder,
     /// Where spans are stored.
     pub ingest: IngestQueue,
     /// Links tickets to traces.
     pub resolver: Resolver,
     /// Wakes the mail worker.
     pub outbox_wake: Arc<Notify>,
-    /// Slows down who guesses passwords.
-    pub sign_in_throttle: Arc<Throttle>,
+    /// What anybody may ask, by address.
+    pub limits: Arc<Limits>,
     /// Bounds the memory of forms with screenshots.
-    pub uploads: ByteBudget,
+    pub uploads: Uploads,
     /// Bounds the memory of reading large traces.
     pub readers: Arc<Semaphore>,
 }
@@ -51,14 +57,18 @@ impl AppState {
         let outbox_wake = Arc::new(Notify::new());
         let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
         Self {
+            keys: KeyFinder::new(pool.clone()),
             pool,
             config: Arc::new(config),
             clock,
             ingest,
             resolver,
             outbox_wake,
-            sign_in_throttle: Arc::new(Throttle::default()),
-            uploads: ByteBudget::new(UPLOAD_BYTES),
+            limits: Arc::new(Limits::default()),
+            uploads: Uploads {
+                texts: ByteBudget::new(TEXT_BYTES),
+                files: ByteBudget::new(UPLOAD_BYTES),
+            },
             readers: Arc::new(Semaphore::new(READERS)),
         }
     }

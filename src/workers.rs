@@ -11,7 +11,7 @@ use crate::access;
 use crate::ingest::writer::Writers;
 use crate::intake::drafts::UNSENT_HOURS;
 use crate::intake::open::IDEMPOTENCY_HOURS;
-use crate::links::render::render;
+use crate::links::render::{Renderer, render};
 use crate::outbox::deliver::Delivery;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
@@ -22,6 +22,9 @@ use crate::traces::store as traces;
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often partitions are made and dropped, and old rows forgotten.
 const MAINTAIN_EVERY: Duration = Duration::from_hours(1);
+
+/// How long tasks may take to stop: a COPY and a mail under way take less.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The running tasks.
 pub struct Workers {
@@ -60,13 +63,18 @@ impl Workers {
     fn start_delivery(&mut self, state: &AppState, mailer: Mailer) {
         let (state, cancel) = (state.clone(), self.cancel.clone());
         self.tasks.spawn(async move {
-            let (pool, base_url) = (state.pool.clone(), state.config.base_url.clone());
+            let renderer = Renderer {
+                pool: state.pool.clone(),
+                base_url: state.config.base_url.clone(),
+                clock: state.clock.clone(),
+                readers: Arc::clone(&state.readers),
+            };
             let delivery = Delivery {
                 pool: state.pool.clone(),
                 mailer,
                 from: state.config.mail_from.clone(),
                 clock: state.clock.clone(),
-                render: move |mail| render(pool.clone(), base_url.clone(), mail),
+                render: move |mail| render(renderer.clone(), mail),
             };
             Arc::new(delivery).run(state.outbox_wake, cancel).await?;
             Ok("mail delivery")
@@ -110,14 +118,20 @@ impl Workers {
         }
     }
 
-    /// Stops all tasks, the writers after everything that waits is stored.
+    /// Stops all tasks, the writers after everything that waits is stored; what takes too long is cut off.
     pub async fn stop(mut self) {
         self.cancel.cancel();
         self.cancel_writers.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Ok(Err(error)) = ended {
-                tracing::error!(error = %format!("{error:#}"), "A background task failed while stopping");
+        let stopping = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok(Err(error)) = ended {
+                    tracing::error!(error = %format!("{error:#}"), "A background task failed while stopping");
+                }
             }
+        };
+        if tokio::time::timeout(STOP_PATIENCE, stopping).await.is_err() {
+            tracing::warn!("Background tasks did not stop in time and are cut off");
+            self.tasks.abort_all();
         }
     }
 }

@@ -134,6 +134,7 @@ function swapList(list, fresh) {
 // A waterfall needs its script, so the page is loaded anew, but never under someone who is writing.
 function replacePanel(panel, fresh) {
   if (fresh.dataset.state === panel.dataset.state) return;
+  localTimes(fresh);
   if (!fresh.querySelector("[data-waterfall]")) return panel.replaceWith(fresh);
   if (!isWriting()) return location.reload();
   panel.removeAttribute("data-refresh");
@@ -148,10 +149,26 @@ function isWriting() {
   return [...document.querySelectorAll("main textarea, main input")].some((field) => field.value !== field.defaultValue);
 }
 
+// "Thank you" is said once: the address that a reporter keeps is that of the ticket alone.
+function keepLinkClean() {
+  if (new URLSearchParams(location.search).has("sent")) history.replaceState(null, "", location.pathname);
+}
+
+// Times of public pages are the reporter's own; `title` and `datetime` keep the exact ones.
+function localTimes(part = document) {
+  for (const time of part.querySelectorAll("time[data-local]")) {
+    const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+    const style = time.dataset.local === "date" ? { day: "numeric", month: "short", year: "numeric", ...clock } : clock;
+    time.title ||= time.textContent;
+    time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
+  }
+}
+
 copyButtons();
+localTimes();
 insertButtons();
 sendOnce();
 keys();
 utcOffset();
 refreshing();
-document.getElementById("errors")?.focus();
+keepLinkClean();

@@ -13,12 +13,13 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::api_key::{ApiKey, Scope};
+use super::session;
 use super::store::{self, KeyRow, SessionRow};
-use super::{session, token};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
-use crate::http::page::Viewer;
+use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
+use crate::token;
 
 /// A desk form is a reply at most: 10,000 characters of 4 bytes, percent-encoded threefold, and room for the rest.
 const MAX_FORM_BYTES: usize = 10_000 * 4 * 3 + 8 * 1024;
@@ -60,12 +61,11 @@ impl ApiCaller {
     async fn extract(request: HttpRequest) -> Result<Self, Problem> {
         let key = bearer(&request)?;
         let state = state_of(&request)?;
-        let mut conn = state.pool.acquire().await?;
         // The hash is the index's key: its comparison tells nothing to who can't choose the hash.
-        let found = store::find_key(&mut conn, key.hash()).await?;
+        let found = state.keys.find(key.hash()).await?;
         let key =
             found.ok_or_else(|| unauthorized("This API key is not known, or was revoked."))?;
-        store::note_key_used(&mut conn, &key, state.clock.now()).await?;
+        store::note_key_used(&state.pool, &key, state.clock.now()).await?;
         Ok(Self { key })
     }
 }
@@ -152,7 +152,7 @@ impl ResponseError for StaffError {
                     .insert_header((header::CACHE_CONTROL, "no-store"))
                     .finish()
             }
-            Self::Problem(error) => error.error_response(),
+            Self::Problem(error) => error.page(Frame::desk_error()),
         }
     }
 }

@@ -2,8 +2,7 @@
 
 pub mod api_key;
 pub mod extract;
+pub mod key_finder;
 pub mod password;
 pub mod session;
 pub mod store;
-pub mod throttle;
-pub mod token;

@@ -60,11 +60,13 @@ async fn serve(
     let (queue, writers) = writer::queue(writer::QUEUE_BYTES);
     let state = AppState::new(database.pool.clone(), config, clock, queue);
     let mut workers = Workers::start(&state, writers, mailer);
-    let mut server = std::pin::pin!(server::serve(listener, state.clone())?);
-    let handle = server.as_ref().get_ref().handle();
+    let server = server::serve(listener, state.clone())?;
+    let handle = server.handle();
+    // A task of its own: it must go on running to be able to stop.
+    let mut server = tokio::spawn(server);
     tracing::info!(url = %state.config.base_url, "Serving");
     let outcome = tokio::select! {
-        ended = &mut server => ended.context("the server ended"),
+        ended = &mut server => ended?.context("the server ended"),
         ended = workers.watch() => ended,
         ended = embedded_ended(database) => ended,
         asked = stop_signal() => asked,

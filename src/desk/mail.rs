@@ -17,7 +17,7 @@ use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
 use crate::outbox::mailer::MAIL_FOLDER;
-use crate::outbox::store::{self, Mail, MailKind};
+use crate::outbox::store::{self, Mail};
 use crate::state::AppState;
 
 /// Mails in a page.
@@ -52,6 +52,7 @@ pub async fn show(
     let page = MailPage {
         frame: Frame::desk(staff.viewer(), Section::Mail),
         rows: mails.into_iter().map(|mail| row(mail, now)).collect(),
+        is_first: before.is_none(),
         older,
         transport: transport(&state.config),
     };
@@ -78,18 +79,12 @@ pub async fn resend(
 }
 
 fn row(mail: Mail, now: DateTime<Utc>) -> MailRow {
-    let state = match mail.state {
-        store::MailState::Queued => MailState::Queued,
-        store::MailState::Sent => MailState::Sent,
-        store::MailState::Failed => MailState::Failed,
-    };
+    let state = MailState::from(mail.state);
     MailRow {
         resend_href: format!("/desk/mail/{}/resend", mail.id),
         state,
         recipient: mail.recipient,
-        kind: match mail.kind {
-            MailKind::StaffNotice => "Notice to staff".to_owned(),
-        },
+        kind: mail.kind.label().to_owned(),
         ticket_href: format!("/desk/tickets/{}", mail.ticket_id),
         reference: mail.reference,
         attempts: mail.attempts,

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::http::page::Frame;
 use crate::http::view::When;
+use crate::outbox::store;
 
 /// `GET /desk/mail`: mails, newest first.
 #[derive(Debug, Template)]
@@ -13,6 +14,8 @@ pub struct MailPage {
     pub frame: Frame,
     /// One page of mails.
     pub rows: Vec<MailRow>,
+    /// Whether this is the first page, the one that refreshes itself.
+    pub is_first: bool,
     /// The cursor of the next page.
     pub older: Option<String>,
     /// Where mails go: `smtp.example.com:587`, or the folder that holds `.eml` files.
@@ -67,9 +70,19 @@ pub enum MailState {
 impl MailState {
     fn name(self) -> &'static str {
         match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Failed => "failed",
+            Self::Queued => "Queued",
+            Self::Sent => "Sent",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+impl From<store::MailState> for MailState {
+    fn from(state: store::MailState) -> Self {
+        match state {
+            store::MailState::Queued => Self::Queued,
+            store::MailState::Sent => Self::Sent,
+            store::MailState::Failed => Self::Failed,
         }
     }
 }
@@ -129,6 +142,7 @@ mod tests {
                         ),
                     ),
                 ],
+                is_first: true,
                 older: None,
                 transport: Transport::Smtp("smtp.example.com:587".to_owned()),
             },
@@ -142,6 +156,7 @@ mod tests {
         let page = MailPage {
             frame: testing::desk_frame(Section::Mail),
             rows: Vec::new(),
+            is_first: true,
             older: None,
             transport: Transport::Files("./data/mail".to_owned()),
         };

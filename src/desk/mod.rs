@@ -1,6 +1,8 @@
 //! The pages of support staff.
 
 pub mod candidates_view;
+pub mod failures;
+pub mod failures_page;
 pub mod mail;
 pub mod mail_page;
 pub mod queue;
@@ -13,6 +15,7 @@ pub mod sign_in_page;
 pub mod span_view;
 pub mod ticket;
 pub mod ticket_page;
+pub mod ticket_view;
 pub mod trace;
 pub mod trace_page;
 pub mod trace_view;

@@ -48,12 +48,14 @@ pub async fn show(
         .last()
         .filter(|_| has_more)
         .map(|last| cursor::encode(last.created_at, last.id));
+    let has_any = !rows.is_empty() || !tickets::list(&mut conn, None, None, 1).await?.is_empty();
     let now = state.clock.now();
     let page = QueuePage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
         filter,
         rows: rows.into_iter().map(|row| row_view(row, now)).collect(),
         is_first: before.is_none(),
+        has_any,
         older,
         form_url: state.config.base_url.join("/"),
         otlp_endpoint: state.config.base_url.to_string(),

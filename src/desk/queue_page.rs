@@ -20,6 +20,8 @@ pub struct QueuePage {
     pub rows: Vec<QueueRow>,
     /// Whether this is the first page, the one that refreshes itself.
     pub is_first: bool,
+    /// Whether there is any ticket, of whatever status: without one the page tells how to begin.
+    pub has_any: bool,
     /// The cursor of the next page.
     pub older: Option<String>,
     /// Where the form is, absolute; shown while nothing has arrived.
@@ -105,6 +107,7 @@ mod tests {
             filter: Some(TicketStatus::Open),
             rows,
             is_first: true,
+            has_any: true,
             older: Some("0193+a/b".to_owned()),
             form_url: "http://127.0.0.1:8080/".to_owned(),
             otlp_endpoint: "http://127.0.0.1:8080".to_owned(),
@@ -225,11 +228,17 @@ mod tests {
             "queue-empty",
             &QueuePage {
                 older: None,
-                filter: None,
+                has_any: false,
                 ..page(Vec::new())
             },
         );
         assert!(html.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:8080"));
+        let done = QueuePage {
+            older: None,
+            ..page(Vec::new())
+        };
+        let html = testing::render("queue-done", &done);
+        assert!(html.contains("Nothing is waiting for you") && !html.contains("OTEL_"));
         let later = QueuePage {
             is_first: false,
             ..page(Vec::new())

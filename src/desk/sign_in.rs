@@ -1,7 +1,7 @@
 //! The way into the desk and out of it.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -9,12 +9,12 @@ use url::{Position, Url};
 
 use super::sign_in_page::SignInPage;
 use crate::access::extract::{self, StaffError, StaffForm};
-use crate::access::token::{self, Token};
 use crate::access::{password, session, store};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult};
 use crate::http::page::{Frame, html};
 use crate::state::AppState;
+use crate::token::{self, Token};
 
 /// Said of a wrong password and of an unknown address alike.
 const WRONG: &str = "This address and password do not match. Check both and try again.";
@@ -109,17 +109,10 @@ pub async fn sign_out(
 
 fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), PageError> {
     let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
-    let keys = [
-        format!("from {peer}"),
-        format!("to {}", email.trim().to_lowercase()),
-    ];
-    state.sign_in_throttle.check(keys).map_err(|seconds| {
-        let detail = format!("There were too many attempts. Try again in {seconds} seconds.");
-        PageError(
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
-                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds)),
-        )
-    })
+    state.limits.sign_in_from.check(&peer)?;
+    // Hashed, so that no key is longer than another.
+    let person = hex::encode(token::hash(&email.trim().to_lowercase()));
+    Ok(state.limits.sign_in_to.check(&person)?)
 }
 
 /// A page to go to afterwards: of this desk, never of another site. Read as a browser would read it, dots resolved.

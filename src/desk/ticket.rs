@@ -8,25 +8,27 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::candidates_view::CandidateView;
-use super::ticket_page::{HistoryEntry, LinkForm, TicketPage, TracePanel};
+use super::ticket_page::{LinkForm, TicketPage, TracePanel};
+use super::ticket_view::{history_entry, message_view, notice_view};
 use super::trace;
-use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
-use crate::http::view::{MessageView, ReplyForm, When};
+use crate::http::view::{ReplyForm, When};
+use crate::links::conversation;
+use crate::links::failures;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
+use crate::outbox::store as outbox;
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
-use crate::tickets::event::TicketEventKind;
 use crate::tickets::message::message_body;
 use crate::tickets::status::TicketStatus;
-use crate::tickets::store::{self as tickets, Message, MessageAuthor, TicketEvent};
+use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -120,14 +122,16 @@ pub async fn add_message(
     };
     let mut conn = state.pool.acquire().await?;
     tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
-    tickets::add_message(
+    conversation::answer(
         &mut conn,
+        &state.config,
         id,
-        Some(form.staff.id()),
+        form.staff.id(),
         &body,
         state.clock.now(),
     )
     .await?;
+    state.outbox_wake.notify_one();
     Ok(back_to(id))
 }
 
@@ -140,7 +144,18 @@ pub async fn close(
     form: StaffForm<NoFields>,
     state: web::Data<AppState>,
 ) -> DeskResult {
-    change(&state, &path, &form.staff, TicketStatus::Solved).await
+    let id = id_of(&path)?;
+    let mut conn = state.pool.acquire().await?;
+    conversation::close(
+        &mut conn,
+        &state.config,
+        id,
+        form.staff.id(),
+        state.clock.now(),
+    )
+    .await?;
+    state.outbox_wake.notify_one();
+    Ok(back_to(id))
 }
 
 /// Opens the ticket again.
@@ -259,7 +274,7 @@ pub async fn stored(
         .copied()
         .find(|id| known.contains(&id.as_uuid()));
     match (stored, read.span_id) {
-        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(&mut conn, span_id).await?),
+        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(span_id).await?),
         (stored, _) => Ok(stored),
     }
 }
@@ -291,12 +306,16 @@ async fn page(
     let messages = tickets::messages(&mut conn, id).await?;
     let events = tickets::events(&mut conn, id).await?;
     let screenshots = attachment::of_ticket(&mut conn, id).await?;
-    let now = state.clock.now();
-    let trace = panel(state, &mut conn, &link, now).await?;
-    let candidates = match &trace {
-        TracePanel::None | TracePanel::Missing { .. } => candidates_of(&mut conn, id).await?,
-        TracePanel::Waiting { .. } | TracePanel::Linked(_) => Vec::new(),
+    let mails = outbox::of_ticket(&mut conn, id).await?;
+    let others = others_of(&mut conn, &link).await?;
+    let candidates = match link.state {
+        LinkState::None | LinkState::Missing => candidates_of(&mut conn, id).await?,
+        LinkState::Waiting | LinkState::Linked => Vec::new(),
     };
+    // Reading the trace takes a connection of its own, and may have to wait its turn.
+    drop(conn);
+    let now = state.clock.now();
+    let trace = panel(state, &link, now).await?;
     let page = TicketPage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
         href: format!("/desk/tickets/{id}"),
@@ -308,12 +327,16 @@ async fn page(
         page_url: ticket.page_url,
         occurred: When::new(ticket.occurred_at, now),
         created: When::new(ticket.created_at, now),
-        email: ticket.email,
         typed_trace: link.typed,
         messages: messages
             .into_iter()
-            .map(|message| message_view(message, now))
+            .map(|message| message_view(message, ticket.email.as_deref(), now))
             .collect(),
+        notices: mails
+            .into_iter()
+            .filter_map(|mail| notice_view(mail, now))
+            .collect(),
+        email: ticket.email,
         history: events
             .into_iter()
             .map(|event| history_entry(event, now))
@@ -321,6 +344,7 @@ async fn page(
         screenshots: ScreenshotView::list(&format!("/desk/tickets/{id}/screenshots"), &screenshots),
         reply: refused.reply,
         link_form: refused.link,
+        others,
         is_suggested: link.state == LinkState::Linked && link.origin == LinkOrigin::Suggested,
         candidates: candidates
             .into_iter()
@@ -331,12 +355,7 @@ async fn page(
     Ok(html(status, &page))
 }
 
-async fn panel(
-    state: &AppState,
-    conn: &mut PgConnection,
-    link: &Link,
-    now: DateTime<Utc>,
-) -> Result<TracePanel, Problem> {
+async fn panel(state: &AppState, link: &Link, now: DateTime<Utc>) -> Result<TracePanel, Problem> {
     let Some(trace_id) = link.trace() else {
         return Ok(TracePanel::None);
     };
@@ -349,12 +368,8 @@ async fn panel(
         LinkState::Missing => TracePanel::Missing {
             trace_id: trace_id.to_string(),
         },
-        LinkState::Linked => match trace::read(state, conn, trace_id).await? {
-            Some(read) => TracePanel::Linked(Box::new(TraceView::new(
-                &read.trace,
-                read.failure.as_ref(),
-                now,
-            ))),
+        LinkState::Linked => match trace::view(state, trace_id, now).await? {
+            Some(view) => TracePanel::Linked(Box::new(view)),
             None => TracePanel::Missing {
                 trace_id: trace_id.to_string(),
             },
@@ -362,38 +377,14 @@ async fn panel(
     })
 }
 
-fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
-    let is_staff = message.author == MessageAuthor::Staff;
-    MessageView {
-        author: message
-            .staff_email
-            .unwrap_or_else(|| if is_staff { "Support" } else { "Reporter" }.to_owned()),
-        is_staff,
-        body: message.body,
-        sent: When::new(message.created_at, now),
-    }
-}
-
-fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
-    let what = match event.kind {
-        TicketEventKind::Opened => "Opened by the report",
-        TicketEventKind::Linked => "Linked to its trace",
-        TicketEventKind::Suggested => "Linked to a trace that fits",
-        TicketEventKind::Unlinked => "Trace taken away: not this one",
-        TicketEventKind::LinkMissing => "No spans came for the trace ID",
-        TicketEventKind::Relinked => "Pointed at another trace",
-        TicketEventKind::Replied => "The reporter wrote",
-        TicketEventKind::Answered => "Answered",
-        TicketEventKind::Solved => "Solved",
-        TicketEventKind::Reopened => "Opened again",
-        TicketEventKind::MarkedSpam => "Marked as spam",
-        TicketEventKind::MailSent => "Mail sent",
-        TicketEventKind::MailFailed => "Mail failed",
+/// Other open tickets of the same failure: whoever finds the cause answers them all.
+async fn others_of(
+    conn: &mut PgConnection,
+    link: &Link,
+) -> Result<Option<(i64, String)>, sqlx::Error> {
+    let Some(fingerprint) = link.failure_fingerprint else {
+        return Ok(None);
     };
-    HistoryEntry {
-        what: what.to_owned(),
-        detail: event.detail,
-        who: event.staff_email,
-        at: When::new(event.created_at, now),
-    }
+    let count = failures::count_others(conn, fingerprint, link.ticket_id).await?;
+    Ok((count > 0).then(|| (count, format!("/desk/failures/{fingerprint}"))))
 }

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::candidates_view::CandidateView;
+use super::mail_page::MailState;
 use super::trace_view::TraceView;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
@@ -40,6 +41,8 @@ pub struct TicketPage {
     pub typed_trace: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<MessageView>,
+    /// What became of the notices to staff, and every mail that failed.
+    pub notices: Vec<NoticeView>,
     /// What happened to the ticket, oldest first.
     pub history: Vec<HistoryEntry>,
     /// The screenshots that came with the report.
@@ -50,10 +53,25 @@ pub struct TicketPage {
     pub link_form: LinkForm,
     /// The trace.
     pub trace: TracePanel,
+    /// Other open tickets of the same failure, and where they are.
+    pub others: Option<(i64, String)>,
     /// Whether the trace was linked because it fits, and nobody said yet that it is the one.
     pub is_suggested: bool,
     /// While there is no trace: those that fit, best first.
     pub candidates: Vec<CandidateView>,
+}
+
+/// A mail about the ticket.
+#[derive(Debug, Clone)]
+pub struct NoticeView {
+    /// `Notice` for what tells staff of the ticket, `Mail` for others.
+    pub kind: &'static str,
+    /// The address.
+    pub recipient: String,
+    /// How far it got.
+    pub state: MailState,
+    /// When it was sent or failed; while queued, when it is tried next.
+    pub at: When,
 }
 
 /// One line of a ticket's history.
@@ -160,6 +178,12 @@ mod tests {
                 },
                 MessageView { author: "lena@example.org".to_owned(), is_staff: false, body: "Yes, that works. Thanks!".to_owned(), sent: minutes_ago(0) },
             ],
+            notices: vec![NoticeView {
+                kind: "Notice",
+                recipient: "support@example.com".to_owned(),
+                state: MailState::Sent,
+                at: minutes_ago(2),
+            }],
             history: ["Opened by the form", "Linked to its trace", "Notice sent"]
                 .map(|what| HistoryEntry { what: what.to_owned(), detail: None, who: None, at: minutes_ago(2) })
                 .into(),
@@ -167,6 +191,7 @@ mod tests {
             reply: ReplyForm::default(),
             link_form: LinkForm::default(),
             trace,
+            others: Some((3, "/desk/failures/7".to_owned())),
             is_suggested: false,
             candidates: Vec::new(),
         }

@@ -203,13 +203,17 @@ impl ResponseError for PageError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let page = ErrorPage::new(
-            Frame::public(),
-            self.0.status,
-            &self.0.detail,
-            &current_trace_id(),
-        );
-        self.0.respond(page::html(self.0.status, &page))
+        self.page(Frame::public())
+    }
+}
+
+impl PageError {
+    /// The page, in this frame.
+    #[must_use]
+    pub fn page(&self, frame: Frame) -> HttpResponse {
+        let Problem { status, detail, .. } = &self.0;
+        let page = ErrorPage::new(frame, *status, detail, &current_trace_id());
+        self.0.respond(page::html(*status, &page))
     }
 }
 

@@ -10,4 +10,5 @@ pub mod error;
 pub mod health;
 pub mod page;
 pub mod picture;
+pub mod rate_limit;
 pub mod view;

@@ -63,7 +63,9 @@ fn respond(status: StatusCode, page: &impl Template, caching: &'static str) -> H
 /// What surrounds every page: the header with its navigation.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
-    /// Who is signed in; `None` on public pages, which show no navigation.
+    /// Whether the desk's navigation is shown.
+    pub is_desk: bool,
+    /// Who is signed in; `None` on public pages, and on the desk's errors, which know nobody.
     pub viewer: Option<Viewer>,
     /// Which entry of the navigation is current.
     pub section: Section,
@@ -88,6 +90,8 @@ pub enum Section {
     Elsewhere,
     /// The queue, and tickets opened from it.
     Queue,
+    /// Failures over all tickets.
+    Failures,
     /// The outbox.
     Mail,
 }
@@ -103,9 +107,19 @@ impl Frame {
     #[must_use]
     pub fn desk(viewer: Viewer, section: Section) -> Self {
         Self {
+            is_desk: true,
             viewer: Some(viewer),
             section,
             search: String::new(),
+        }
+    }
+
+    /// The frame of an error at the desk.
+    #[must_use]
+    pub fn desk_error() -> Self {
+        Self {
+            is_desk: true,
+            ..Self::default()
         }
     }
 

@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::drafts::{self, Drafts};
 use super::fields::{self, Fields};
-use super::form_page::{FormPage, FormValues};
+use super::finding::{self, Finding};
+use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, Origin, ReportSource};
 use super::report::{RawReport, Report};
+use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{FieldError, PageError, PageResult, Problem};
-use crate::http::page::{Frame, public_html};
+use crate::http::page::public_html;
 use crate::links::trace_ref;
 use crate::state::AppState;
 
@@ -22,14 +24,23 @@ const HALF_AN_HOUR: Duration = Duration::minutes(30);
 ///
 /// # Errors
 /// [`PageError`].
-pub async fn show(query: web::Query<Fields>) -> PageResult {
+pub async fn show(
+    request: HttpRequest,
+    query: web::Query<Fields>,
+    state: web::Data<AppState>,
+) -> PageResult {
     let values = values_of(&query);
     let read_back = read_back(&values.trace_id).ok();
+    // The form is worth more than what can be said of the trace.
+    let finding = finding::of_text(&request, &state, &values.trace_id)
+        .await
+        .unwrap_or_default();
     Ok(public_html(
         StatusCode::OK,
         &FormPage {
             values,
             read_back,
+            finding,
             ..FormPage::default()
         },
     ))
@@ -49,28 +60,46 @@ pub async fn submit(
         .map_err(PageError)?;
     let values = values_of(&form.fields);
     let intent = Intent::of(&form.fields);
+    if matches!(intent, Intent::Solved) {
+        return finding::solved(&request, &state, &values.trace_id).await;
+    }
+    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
+    if let Err(problem) = state.limits.report.check(&peer) {
+        return Ok(not_now(values, Drafts::default(), &problem));
+    }
     let token = form
         .fields
         .get("draft")
         .map(String::as_str)
         .unwrap_or_default();
-    let (drafts, file_error) = match drafts::keep(&state, token, intent.removed(), form.files).await
-    {
+    let (drafts, error) = match drafts::keep(&state, token, intent.removed(), form.files).await {
         Ok(kept) => kept,
         Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
     };
-    let file_error = file_error.map(|detail| FieldError {
+    let file_error = error.map(|detail| FieldError {
         field: "screenshots",
         detail,
     });
+    match intent {
+        Intent::Check => {
+            let finding = finding::of_text(&request, &state, &values.trace_id).await?;
+            Ok(check(values, drafts, file_error, finding))
+        }
+        Intent::Files(_) => Ok(again(values, drafts, file_error.into_iter().collect())),
+        Intent::Send | Intent::Solved => send(&state, values, drafts, file_error).await,
+    }
+}
+
+async fn send(
+    state: &AppState,
+    values: FormValues,
+    drafts: Drafts,
+    file_error: Option<FieldError>,
+) -> PageResult {
     let now = state.clock.now();
-    let report = match (
-        &intent,
-        Report::parse(&raw_of(&values, now), now),
-        file_error,
-    ) {
-        (Intent::Send, Ok(report), None) => report,
-        (Intent::Send, parsed, file_error) => {
+    let report = match (Report::parse(&raw_of(&values, now), now), file_error) {
+        (Ok(report), None) => report,
+        (parsed, file_error) => {
             let errors = parsed
                 .err()
                 .unwrap_or_default()
@@ -79,21 +108,17 @@ pub async fn submit(
                 .collect();
             return Ok(again(values, drafts, errors));
         }
-        (Intent::Check, _, file_error) => return Ok(check(values, drafts, file_error)),
-        (Intent::Files(_), _, file_error) => {
-            return Ok(again(values, drafts, file_error.into_iter().collect()));
-        }
     };
     let origin = Origin {
         source: ReportSource::Form,
         account_id: None,
         draft_hash: drafts.hash(),
     };
-    let opened = match open::open_ticket(&state, &report, origin).await {
+    let opened = match open::open_ticket(state, &report, origin).await {
         Ok(opened) => opened,
         Err(problem) => return Ok(not_now(values, drafts, &problem)),
     };
-    open::look_for_trace(&state, &report, &opened).await;
+    open::look_for_trace(state, &report, &opened).await;
     let page = state
         .config
         .base_url
@@ -108,8 +133,10 @@ pub async fn submit(
 enum Intent {
     /// Send the report.
     Send,
-    /// Show how the trace ID is read.
+    /// Show how the trace ID is read, and what can be said of the trace.
     Check,
+    /// The advice was enough.
+    Solved,
     /// Add the chosen files, or take one away.
     Files(Option<Uuid>),
 }
@@ -118,6 +145,7 @@ impl Intent {
     fn of(fields: &Fields) -> Self {
         match fields.get("intent").map(String::as_str) {
             Some("check") => Self::Check,
+            Some("solved") => Self::Solved,
             Some("attach") => Self::Files(None),
             Some(other) => match other.strip_prefix("remove-") {
                 Some(id) => Self::Files(Uuid::parse_str(id).ok()),
@@ -130,7 +158,7 @@ impl Intent {
     fn removed(&self) -> Option<Uuid> {
         match self {
             Self::Files(removed) => *removed,
-            Self::Send | Self::Check => None,
+            Self::Send | Self::Check | Self::Solved => None,
         }
     }
 }
@@ -149,8 +177,13 @@ fn values_of(fields: &Fields) -> FormValues {
     }
 }
 
-/// The "Check" button: how the trace ID is read, nothing sent.
-fn check(values: FormValues, drafts: Drafts, file_error: Option<FieldError>) -> HttpResponse {
+/// The "Check" button: how the trace ID is read and what can be said of the trace, nothing sent.
+fn check(
+    values: FormValues,
+    drafts: Drafts,
+    file_error: Option<FieldError>,
+    finding: Option<Finding>,
+) -> HttpResponse {
     let mut errors: Vec<(&'static str, String)> = file_error
         .into_iter()
         .map(|error| (error.field, error.detail))
@@ -170,11 +203,13 @@ fn check(values: FormValues, drafts: Drafts, file_error: Option<FieldError>) -> 
     public_html(
         status,
         &FormPage {
-            frame: Frame::public(),
             values,
             errors,
             read_back,
             drafts,
+            finding,
+            is_check: true,
+            ..FormPage::default()
         },
     )
 }
@@ -193,35 +228,37 @@ fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpRes
     public_html(
         status,
         &FormPage {
-            frame: Frame::public(),
             values,
             errors,
             read_back,
-            drafts,
-        },
-    )
-}
-
-/// The report could not be kept: what was typed must not be lost with it.
-fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
-    let detail = "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.";
-    let errors = vec![("form", detail.to_owned())];
-    public_html(
-        problem.status(),
-        &FormPage {
-            values,
-            errors,
             drafts,
             ..FormPage::default()
         },
     )
 }
 
-/// How the trace ID is read, to go on after "We read this as".
-fn read_back(typed: &str) -> Result<String, String> {
+/// The report could not be kept: what was typed must not be lost with it.
+fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
+    let detail = if problem.status() == StatusCode::TOO_MANY_REQUESTS {
+        format!("{} Nothing you typed is lost.", problem.detail())
+    } else {
+        "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.".to_owned()
+    };
+    let page = FormPage {
+        values,
+        errors: vec![("form", detail)],
+        drafts,
+        ..FormPage::default()
+    };
+    public_html(problem.status(), &page)
+}
+
+fn read_back(typed: &str) -> Result<ReadBack, String> {
     let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
-    let ids: Vec<String> = read.candidates.iter().map(ToString::to_string).collect();
-    Ok(format!("{}: {}", read.shape.label(), ids.join(" or ")))
+    Ok(ReadBack {
+        shape: read.shape.label(),
+        ids: read.candidates.iter().map(ToString::to_string).collect(),
+    })
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {

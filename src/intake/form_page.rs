@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::drafts::Drafts;
+use super::finding::Finding;
 use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
 use crate::http::page::Frame;
 
@@ -18,9 +19,22 @@ pub struct FormPage {
     /// name stands in the summary without a link.
     pub errors: Vec<(&'static str, String)>,
     /// How the trace ID was read.
-    pub read_back: Option<String>,
+    pub read_back: Option<ReadBack>,
+    /// What can be said of the trace.
+    pub finding: Option<Finding>,
+    /// Whether the trace ID alone was looked at: the focus stays there.
+    pub is_check: bool,
     /// Screenshots sent so far.
     pub drafts: Drafts,
+}
+
+/// How a trace ID was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadBack {
+    /// The end of "we read this as": `a traceparent header`.
+    pub shape: &'static str,
+    /// The ID, 32 hex digits; several where the text can be read in several ways.
+    pub ids: Vec<String>,
 }
 
 /// The form's fields as they came, none of them valid yet. The field names are the form's.
@@ -160,7 +174,10 @@ mod tests {
                 ("email", "This is not a complete address.".to_owned()),
                 ("attachments", "One file is not a picture.".to_owned()),
             ],
-            read_back: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            read_back: Some(ReadBack {
+                shape: "an ID",
+                ids: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
+            }),
             values,
             ..FormPage::default()
         };
@@ -184,6 +201,8 @@ mod tests {
                 assert!(html.contains(&format!(r#"id="{anchor}""#)), "{anchor}");
             }
         }
-        assert!(html.contains("We read this as"));
+        assert!(
+            html.contains("We read this as an ID: <code>4bf92f3577b34da6a3ce929d0e0e4736</code>.")
+        );
     }
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod drafts;
 pub mod fields;
+pub mod finding;
 pub mod form;
 pub mod form_page;
 pub mod open;

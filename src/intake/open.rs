@@ -5,15 +5,16 @@ use sqlx::{Connection, PgConnection, query, query_scalar};
 use uuid::Uuid;
 
 use super::report::{Report, ReportKind};
-use crate::access::token::Token;
 use crate::clock::new_id;
 use crate::http::error::Problem;
 use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::Link;
 use crate::outbox::message::new_message_id;
+use crate::outbox::store::{MAX_RECEIPTS_AN_HOUR, MailKind};
 use crate::state::AppState;
 use crate::tickets::reference::Reference;
+use crate::token::Token;
 
 /// References tried before giving up: with a million tickets a taken one comes once in a thousand.
 const REFERENCE_TRIES: usize = 4;
@@ -235,12 +236,8 @@ async fn insert_rows(
     token_hash: [u8; 32],
 ) -> Result<bool, sqlx::Error> {
     let link = NewLink::of(report, opened.created_at);
-    let recipients: Vec<String> = state
-        .config
-        .notify
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let (kinds, recipients): (Vec<MailKind>, Vec<String>) =
+        recipients_of(state, report).into_iter().unzip();
     let mail_ids: Vec<Uuid> = recipients.iter().map(|_| new_id()).collect();
     let message_ids: Vec<String> = mail_ids
         .iter()
@@ -261,9 +258,16 @@ async fn insert_rows(
                INSERT INTO ticket_events (id, ticket_id, kind, created_at) SELECT $20, id, 'opened', $4 FROM ticket
            ), mails AS (
                INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
-               SELECT mail.id, ticket.id, 'staff_notice', mail.recipient, mail.message_id, 'queued',
+               SELECT mail.id, ticket.id, mail.kind, mail.recipient, mail.message_id, 'queued',
                       now() + make_interval(secs => $24), true, $4
-               FROM ticket, unnest($21::uuid[], $22::text[], $23::text[]) AS mail (id, recipient, message_id)
+               FROM ticket, unnest($21::uuid[], $22::text[], $23::text[], $26::mail_kind[])
+                    AS mail (id, recipient, message_id, kind)
+               -- To a reporter's address only so many an hour: anybody can type it.
+               WHERE mail.kind <> 'report_received' OR (
+                   SELECT count(*) FROM outbox
+                   WHERE outbox.kind = 'report_received' AND lower(outbox.recipient) = lower(mail.recipient)
+                     AND outbox.created_at > $4 - interval '1 hour'
+               ) < $27
            ), files AS (
                UPDATE attachments SET ticket_id = ticket.id, draft_hash = NULL FROM ticket WHERE draft_hash = $25
            )
@@ -293,10 +297,25 @@ async fn insert_rows(
         &message_ids,
         grace,
         origin.draft_hash.as_ref().map(|hash| &hash[..]),
+        &kinds as &[MailKind],
+        MAX_RECEIPTS_AN_HOUR,
     )
     .fetch_one(conn)
     .await?;
     Ok(inserted == 1)
+}
+
+/// Who hears of a report: staff, and the reporter who left an address.
+fn recipients_of(state: &AppState, report: &Report) -> Vec<(MailKind, String)> {
+    let staff = state
+        .config
+        .notify
+        .iter()
+        .map(|mailbox| (MailKind::StaffNotice, mailbox.to_string()));
+    let reporter = report
+        .email()
+        .map(|email| (MailKind::ReportReceived, email.to_owned()));
+    staff.chain(reporter).collect()
 }
 
 /// The link's columns at the start.

@@ -110,11 +110,12 @@ impl Report {
             .map_err(|rule| refused("occurred_at", rule))
             .ok();
         let kind = kind(&raw.kind).map_err(|rule| refused("kind", rule)).ok();
-        let email = email(&raw.email)
-            .map_err(|rule| refused("email", rule))
-            .ok();
+        // The order of the form, whose summary lists them.
         let trace = stated_trace(&raw.trace_id)
             .map_err(|rule| refused("trace_id", rule))
+            .ok();
+        let email = email(&raw.email)
+            .map_err(|rule| refused("email", rule))
             .ok();
         match (action, page_url, occurred_at, kind, email, trace) {
             (
@@ -200,7 +201,7 @@ fn page_url(text: &str) -> Result<Url, String> {
         ));
     }
     let mut url = Url::parse(text)
-        .map_err(|error| format!("This is not a whole address ({error}). Give {EXAMPLE}."))?;
+        .map_err(|_unreadable| format!("This is not a whole address. Give {EXAMPLE}."))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(format!(
             "The address must start with http:// or https://. Give {EXAMPLE}."
@@ -341,8 +342,8 @@ mod tests {
                 "page_url",
                 "occurred_at",
                 "kind",
-                "email",
-                "trace_id"
+                "trace_id",
+                "email"
             ]
         );
     }

@@ -8,18 +8,21 @@ use uuid::Uuid;
 use super::drafts;
 use super::fields::{self, Fields};
 use super::ticket_page::{PublicLink, PublicTicketPage};
-use crate::access::token;
+use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::page::{Frame, html};
 use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
+use crate::links::conversation;
 use crate::links::state::LinkState;
 use crate::links::store::{self as links, Link};
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::message::message_body;
+use crate::tickets::status::TicketStatus;
 use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
+use crate::token;
 use crate::traces::store as traces;
 
 /// Shows the ticket to whoever has its link.
@@ -35,6 +38,27 @@ pub async fn show(
     let mut page = page_of(&state, &path, ticket_id).await?;
     page.is_new = query.contains_key("sent");
     Ok(html(StatusCode::OK, &page))
+}
+
+/// "It works again": the reporter closes the ticket.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn close(path: web::Path<String>, state: web::Data<AppState>) -> PageResult {
+    let ticket_id = find(&state, &path).await?;
+    let mut conn = state.pool.acquire().await?;
+    tickets::set_status(
+        &mut conn,
+        ticket_id,
+        TicketStatus::Solved,
+        None,
+        state.clock.now(),
+    )
+    .await?;
+    let page = state.config.base_url.join(&format!("/t/{path}"));
+    Ok(HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, page))
+        .finish())
 }
 
 /// `GET /t/{token}/screenshots/{id}`.
@@ -60,6 +84,10 @@ pub async fn reply(
     state: web::Data<AppState>,
 ) -> PageResult {
     let ticket_id = find(&state, &path).await?;
+    state.limits.report.check(&limit_key(client_ip(
+        &request,
+        &state.config.trusted_proxies,
+    )))?;
     let form = fields::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
@@ -79,14 +107,16 @@ pub async fn reply(
             return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
         }
     };
-    tickets::add_message(
-        &mut *state.pool.acquire().await?,
+    let mut conn = state.pool.acquire().await?;
+    conversation::reply(
+        &mut conn,
+        &state.config,
         ticket_id,
-        None,
         &body,
         state.clock.now(),
     )
     .await?;
+    state.outbox_wake.notify_one();
     let page = state
         .config
         .base_url
@@ -103,9 +133,7 @@ async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
 }
 
 fn missing() -> Problem {
-    Problem::not_found(
-        "This link opens no ticket. Check that it is complete: mail programs sometimes cut long links.",
-    )
+    Problem::not_found("This link opens no report.")
 }
 
 async fn page_of(
@@ -128,13 +156,17 @@ async fn page_of(
     };
     let now = state.clock.now();
     let started = started.map(|time| When::new(time, now));
-    let mut page = build(token, ticket, &link, started, messages, now);
-    page.screenshots = ScreenshotView::list(&format!("/t/{token}/screenshots"), &screenshots);
+    let href = format!("/t/{token}");
+    let url = state.config.base_url.join(&href);
+    let shots = ScreenshotView::list(&format!("{href}/screenshots"), &screenshots);
+    let mut page = build(href, url, ticket, &link, started, messages, now);
+    page.screenshots = shots;
     Ok(page)
 }
 
 fn build(
-    token: &str,
+    href: String,
+    url: String,
     ticket: Ticket,
     link: &Link,
     started: Option<When>,
@@ -144,7 +176,8 @@ fn build(
     let occurred = When::new(ticket.occurred_at, now);
     PublicTicketPage {
         frame: Frame::public(),
-        href: format!("/t/{token}"),
+        href,
+        url,
         reference: ticket.reference,
         status: ticket.status,
         action: ticket.action,

@@ -16,6 +16,8 @@ pub struct PublicTicketPage {
     pub frame: Frame,
     /// `/t/{token}`: replies post below it.
     pub href: String,
+    /// The same with scheme and host, to be kept.
+    pub url: String,
     /// `TD-7F3K2Q`.
     pub reference: String,
     /// Whose turn it is.
@@ -89,6 +91,7 @@ mod tests {
         PublicTicketPage {
             frame: Frame::public(),
             href: "/t/secret".to_owned(),
+            url: "https://desk.example.com/t/secret".to_owned(),
             reference: "TD-7F3K2Q".to_owned(),
             status,
             action: "asking Focus to summarise a dataset of 12 docs".to_owned(),

@@ -1,9 +1,12 @@
 //! The join of tickets and traces.
 
 pub mod candidates;
+pub mod conversation;
+pub mod failures;
 pub mod json;
 pub mod notice;
 pub mod render;
+pub mod reporter_mail;
 pub mod resolve;
 pub mod state;
 pub mod store;

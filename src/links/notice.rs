@@ -6,9 +6,10 @@ mod waterfall;
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::waterfall::{Row, duration, rows, started_ns};
+use self::waterfall::{Row, rows, started_ns};
 use super::state::LinkState;
 use crate::outbox::message::{MailContent, clean_lines, one_line, shorten};
+use crate::traces::duration_text::format_duration;
 use crate::traces::failure::{Failure, FailureClass, MAX_MESSAGE_CHARS};
 use crate::traces::ids::TraceId;
 use crate::traces::trace::Trace;
@@ -176,8 +177,8 @@ impl FailureView {
             service: one_line(&failure.service, MAX_NAME_CHARS),
             span: one_line(&failure.span_name, MAX_NAME_CHARS),
             message: one_line(&failure.message, MAX_MESSAGE_CHARS),
-            took: duration(failure.duration_ns),
-            began: began.map(|ns| format!("{} after the start of the trace", duration(ns))),
+            took: format_duration(failure.duration_ns),
+            began: began.map(|ns| format!("{} after the start of the trace", format_duration(ns))),
         }
     }
 

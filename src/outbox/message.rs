@@ -53,8 +53,8 @@ pub fn new_message_id(domain: &str) -> String {
     format!("<{}@{domain}>", new_id())
 }
 
-/// Builds the message: text and HTML as alternatives, marked as sent by a program (RFC 3834 section 5), so that no
-/// out-of-office reply comes back.
+/// Builds the message: text and HTML as alternatives, marked as sent by a program (RFC 3834 section 5; `Precedence` is
+/// for responders older than that), so that no out-of-office reply comes back.
 ///
 /// # Errors
 /// When the recipient is no mail address.
@@ -74,6 +74,10 @@ pub fn build(
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
+        ))
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Precedence"),
+            "bulk".to_owned(),
         ))
         .multipart(MultiPart::alternative_plain_html(
             content.text.clone(),

@@ -15,6 +15,32 @@ use crate::clock::new_id;
 pub enum MailKind {
     /// Tells staff of a new ticket.
     StaffNotice,
+    /// Tells staff that the reporter wrote again.
+    ReplyNotice,
+    /// Tells the reporter that we have the report, and where to follow it.
+    ReportReceived,
+    /// Tells the reporter that staff wrote.
+    Answered,
+    /// Tells the reporter that staff closed the ticket.
+    Solved,
+}
+
+/// Receipts to one address in an hour: more is a loop, or someone else's address being mailed. Answers of staff are not
+/// bounded: nobody else can cause them.
+pub const MAX_RECEIPTS_AN_HOUR: i64 = 10;
+
+impl MailKind {
+    /// What it is, in words for staff.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::StaffNotice => "Notice to staff: new report",
+            Self::ReplyNotice => "Notice to staff: the reporter wrote",
+            Self::ReportReceived => "To the reporter: received",
+            Self::Answered => "To the reporter: answer",
+            Self::Solved => "To the reporter: solved",
+        }
+    }
 }
 
 /// What became of a mail.
@@ -54,6 +80,8 @@ pub struct NewMail {
     pub recipient: String,
     /// From [`super::message::new_message_id`].
     pub message_id: String,
+    /// The message that it carries, if it carries one.
+    pub message: Option<Uuid>,
     /// How long it may wait for the ticket's trace; zero sends it at once.
     pub grace: Duration,
     /// When its cause happened.
@@ -73,6 +101,8 @@ pub struct Claimed {
     pub recipient: String,
     /// Made once, so that a repeat can be recognised.
     pub message_id: String,
+    /// The message that it carries, if it carries one.
+    pub message: Option<Uuid>,
     /// How often a mail server has answered about it.
     pub attempts: i32,
     /// The fence.
@@ -114,8 +144,8 @@ pub struct Mail {
 /// When the database can't be reached, or the ticket does not exist.
 pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
-         VALUES ($1, $2, $3, $4, $5, 'queued', now() + make_interval(secs => $6), $7, $8)",
+        "INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at, message)
+         VALUES ($1, $2, $3, $4, $5, 'queued', now() + make_interval(secs => $6), $7, $8, $9)",
         mail.id,
         mail.ticket_id,
         mail.kind as MailKind,
@@ -124,6 +154,7 @@ pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx
         mail.grace.as_secs_f64(),
         !mail.grace.is_zero(),
         mail.created_at,
+        mail.message,
     )
     .execute(conn)
     .await?;
@@ -150,7 +181,7 @@ pub async fn claim_due(
            )
            UPDATE outbox SET lease_id = $2, leased_until = now() + make_interval(secs => $3), awaits_trace = false
            FROM due WHERE outbox.id = due.id
-           RETURNING outbox.id, ticket_id, kind AS "kind: MailKind", recipient, message_id, attempts,
+           RETURNING outbox.id, ticket_id, kind AS "kind: MailKind", recipient, message_id, message, attempts,
                      lease_id AS "lease_id!""#,
         i64::try_from(limit).unwrap_or(i64::MAX),
         new_id(),
@@ -306,19 +337,40 @@ pub async fn recent(
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Mail>, sqlx::Error> {
-    let (before_at, before_id) = before.unzip();
+    // No mail is younger than this, so it stands for "from the start".
+    let (before_at, before_id) =
+        before.unwrap_or((DateTime::<Utc>::from_timestamp_nanos(i64::MAX), Uuid::max()));
     sqlx::query_as!(
         Mail,
         r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
                   state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
                   finished_at
            FROM outbox JOIN tickets ON tickets.id = ticket_id
-           WHERE $1::timestamptz IS NULL OR (outbox.created_at, outbox.id) < ($1, $2)
+           WHERE (outbox.created_at, outbox.id) < ($1, $2)
            ORDER BY outbox.created_at DESC, outbox.id DESC
            LIMIT $3"#,
         before_at,
         before_id,
         limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The mails of a ticket, oldest first: a few, one a recipient.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn of_ticket(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Vec<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
+                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
+                  finished_at
+           FROM outbox JOIN tickets ON tickets.id = ticket_id
+           WHERE ticket_id = $1
+           ORDER BY outbox.created_at, outbox.id"#,
+        ticket_id,
     )
     .fetch_all(conn)
     .await

@@ -166,7 +166,30 @@ fn explain(spans: &[SpanFacts<'_>], failed: &[bool]) -> Option<Failure> {
         at = next;
     }
     let deepest = spans.get(at)?;
-    Some(Failure::of(deepest, class_of_chain(&chain, spans)))
+    let message = message_of(speaker(&chain, spans).unwrap_or(deepest));
+    Some(Failure::of(deepest, class_of_chain(&chain, spans), message))
+}
+
+/// Who on the way up tells most: the deepest span, or where that has a bare code (an HTTP client's span under the
+/// call that made it), the nearest one of the same service that has words.
+fn speaker<'a, 'b>(chain: &[usize], spans: &'a [SpanFacts<'b>]) -> Option<&'a SpanFacts<'b>> {
+    let deepest = spans.get(*chain.last()?)?;
+    let upwards = chain.iter().rev().filter_map(|&index| spans.get(index));
+    upwards
+        .take_while(|span| span.service == deepest.service)
+        .find(|span| has_words(span))
+}
+
+fn has_words(span: &SpanFacts<'_>) -> bool {
+    let texts = [
+        span.exception_message,
+        span.status_message,
+        span.exception_type,
+        span.error_type,
+    ];
+    texts
+        .iter()
+        .any(|text| text.contains(|c: char| c.is_alphabetic()))
 }
 
 /// The most telling class on the way up: an exception without details under an HTTP 429 is a 429.
@@ -290,8 +313,7 @@ fn recovered(spans: &[SpanFacts<'_>], failed: &[bool]) -> Vec<bool> {
 }
 
 impl Failure {
-    fn of(span: &SpanFacts<'_>, class: FailureClass) -> Self {
-        let message = message_of(span);
+    fn of(span: &SpanFacts<'_>, class: FailureClass, message: String) -> Self {
         Self {
             class,
             span_id: span.id,

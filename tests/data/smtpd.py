@@ -4,7 +4,7 @@
 
 Prints its port, keeps each mail that it takes as FOLDER/NNNN.json ({"from", "to", "data": base64}), and ends when its
 standard input closes, so that it never outlives the test that started it. What it answers depends on the recipient:
-reject-550@ is refused for good, defer-451@ for now, and at drop@ the connection breaks.
+reject-550@ is refused for good, reject-once-550@ the first time, defer-451@ for now, and at drop@ the connection breaks.
 """
 
 import asyncio
@@ -20,10 +20,14 @@ class Handler:
     def __init__(self, folder):
         self.folder = folder
         self.count = 0
+        self.refused = set()
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
         local_part = address.split("@")[0]
         if local_part == "reject-550":
+            return "550 5.1.1 No such mailbox here"
+        if local_part == "reject-once-550" and address not in self.refused:
+            self.refused.add(address)
             return "550 5.1.1 No such mailbox here"
         if local_part == "defer-451":
             return "451 4.7.1 Greylisted, try again later"

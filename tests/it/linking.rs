@@ -238,7 +238,8 @@ async fn the_first_mail_waits_for_the_trace_and_goes_at_once_when_it_comes() {
         .await;
     let trace_id = new_trace_id();
     app.open_ticket(&app.report_of(&trace_id)).await;
-    assert_eq!(app.mails_waiting().await, 1);
+    // One to staff, one to the reporter.
+    assert_eq!(app.mails_waiting().await, 2);
     assert!(app.mails().is_empty());
     app.send_spans(&failing_trace(&trace_id)).await;
     let mail = app.mail().await;

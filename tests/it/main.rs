@@ -1,9 +1,14 @@
 //! tracedesk as its users meet it, on a real Postgres.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on may panic"
+)]
 
 mod access;
 mod app;
+mod browser;
 mod cluster;
 mod embedded;
 mod failures;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::outbox::message::one_line;
+use crate::traces::duration_text::format_duration;
 use crate::traces::ids::SpanId;
 use crate::traces::trace::{Span, SpanStatus, Trace};
 
@@ -207,7 +208,7 @@ fn layout(trace: &Trace, placed: &[Placed], failing: Option<usize>) -> Vec<Row> 
                 false => ' ',
             };
             let bar = bar(span, start, total);
-            let took = duration(span.duration_ns());
+            let took = format_duration(span.duration_ns());
             let line =
                 format!("{mark} {service:service_width$} {name:name_width$} {bar} {took:>8}");
             Row { line, is_error }
@@ -228,33 +229,6 @@ fn bar(span: &Span, start_ns: u64, total_ns: u64) -> String {
             if is_inside { '█' } else { '·' }
         })
         .collect()
-}
-
-/// A duration as a person reads it, three digits of it: `850 ns`, `12.3 ms`, `2.05 s`, `3 m 20 s`, `2 h 05 m`.
-pub(super) fn duration(ns: u64) -> String {
-    match ns {
-        0..1_000 => format!("{ns} ns"),
-        1_000..1_000_000 => three_digits(ns, 1_000, "µs"),
-        1_000_000..1_000_000_000 => three_digits(ns, 1_000_000, "ms"),
-        1_000_000_000..60_000_000_000 => three_digits(ns, 1_000_000_000, "s"),
-        _ => {
-            let seconds = ns / 1_000_000_000;
-            match seconds / 3_600 {
-                0 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-                hours => format!("{hours} h {:02} m", seconds % 3_600 / 60),
-            }
-        }
-    }
-}
-
-/// `ns` in `unit_ns`, cut to three digits.
-fn three_digits(ns: u64, unit_ns: u64, unit: &str) -> String {
-    let (whole, thousandths) = (ns / unit_ns, ns % unit_ns * 1_000 / unit_ns);
-    match whole {
-        0..10 => format!("{whole}.{:02} {unit}", thousandths / 10),
-        10..100 => format!("{whole}.{} {unit}", thousandths / 100),
-        _ => format!("{whole} {unit}"),
-    }
 }
 
 #[cfg(test)]
@@ -329,34 +303,6 @@ mod tests {
     #[test]
     fn an_empty_trace_has_no_rows() {
         assert!(rows(&trace(&[]), Some(id(1))).is_empty());
-    }
-
-    #[test]
-    fn durations_have_three_digits() {
-        let told = [
-            0,
-            999,
-            1_000,
-            12_340_000,
-            999_999_999,
-            2_050_000_000,
-            200_000_000_000,
-            u64::MAX,
-        ]
-        .map(duration);
-        assert_eq!(
-            told,
-            [
-                "0 ns",
-                "999 ns",
-                "1.00 µs",
-                "12.3 ms",
-                "999 ms",
-                "2.05 s",
-                "3 m 20 s",
-                "5124095 h 34 m"
-            ]
-        );
     }
 
     proptest! {
