@@ -19,6 +19,7 @@ CREATE TABLE outbox (
     kind          mail_kind   NOT NULL,
     recipient     text        NOT NULL,
     message_id    text        NOT NULL UNIQUE,   -- made once, so that a repeat can be recognised
+    message       uuid        REFERENCES messages (id) ON DELETE CASCADE,  -- the message that it carries, if any
     state         mail_state  NOT NULL,
     due_at        timestamptz NOT NULL,          -- not before; by the database's clock
     awaits_trace  boolean     NOT NULL,          -- due at once when the ticket's trace comes
@@ -35,5 +36,5 @@ CREATE INDEX outbox_due ON outbox (due_at) WHERE state = 'queued';
 CREATE INDEX outbox_ticket ON outbox (ticket_id);
 -- Serves: Desk > Mail, newest first.
 CREATE INDEX outbox_recent ON outbox (created_at DESC, id DESC);
--- Serves: the bound on automatic mails to one address.
-CREATE INDEX outbox_recipient ON outbox (recipient, created_at);
+-- Serves: the bound on receipts to one address, in any case of its letters.
+CREATE INDEX outbox_receipts ON outbox (lower(recipient), created_at) WHERE kind = 'report_received';

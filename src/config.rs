@@ -100,6 +100,7 @@ impl BaseUrl {
         let wrong = || format!("{text:?} is not an address such as https://support.example.com");
         let url = Url::parse(text).map_err(|_unreadable| wrong())?;
         if !matches!(url.scheme(), "http" | "https")
+            || url.path() != "/"
             || url.host().is_none()
             || url.query().is_some()
         {
@@ -421,11 +422,11 @@ mod tests {
     #[test]
     fn the_base_url_has_no_trailing_slash_and_must_be_http() {
         assert_eq!(
-            BaseUrl::parse("https://a.example/td/").unwrap().join("/x"),
-            "https://a.example/td/x"
+            BaseUrl::parse("https://a.example/").unwrap().join("/x"),
+            "https://a.example/x"
         );
         assert_eq!(
-            BaseUrl::parse("https://a.example/td/").unwrap().origin(),
+            BaseUrl::parse("https://a.example/").unwrap().origin(),
             "https://a.example"
         );
         assert!(BaseUrl::parse("ftp://a.example").is_err());

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use governor::{DefaultDirectRateLimiter, Quota};
+
 use crate::http::rate_limit::RateLimit;
 
 const fn times(count: u32) -> NonZeroU32 {
@@ -11,24 +13,39 @@ const fn times(count: u32) -> NonZeroU32 {
 
 /// One bucket a purpose and address.
 pub struct Limits {
-    /// Sign-ins, by the address that tries and by the one that is tried: ten at once, then 5 a minute, which is 7,200
-    /// a day and hopeless against 22 random characters.
-    pub sign_in: RateLimit,
+    /// Sign-ins by the address that tries: ten at once, then 5 a minute.
+    pub sign_in_from: RateLimit,
+    /// Sign-ins by the person that is tried: more, so that one who guesses does not keep the person out.
+    pub sign_in_to: RateLimit,
     /// Reports by the form: a whole office behind one address, then one every two seconds.
     pub report: RateLimit,
     /// Look-ups of a trace's failure by its ID: each reads the trace. Somebody who pastes a few IDs, or types one.
     pub check: RateLimit,
     /// Answers that solved something, and other clicks that are only counted.
     pub click: RateLimit,
+    /// Traces of our own requests that are stored: a burst of 1,000, then 100 a second, 8.6 million a day at most.
+    own_traces: DefaultDirectRateLimiter,
+}
+
+impl Limits {
+    /// Whether one more trace of our own may be stored.
+    #[must_use]
+    pub fn own_trace(&self) -> bool {
+        self.own_traces.check().is_ok()
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            sign_in: RateLimit::new(times(10), Duration::from_secs(12)),
+            sign_in_from: RateLimit::new(times(10), Duration::from_secs(12)),
+            sign_in_to: RateLimit::new(times(100), Duration::from_secs(1)),
             report: RateLimit::new(times(100), Duration::from_secs(2)),
             check: RateLimit::new(times(30), Duration::from_secs(2)),
             click: RateLimit::new(times(20), Duration::from_secs(6)),
+            own_traces: DefaultDirectRateLimiter::direct(
+                Quota::per_second(times(100)).allow_burst(times(1_000)),
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{
@@ -37,7 +38,8 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
             .app_data(web::Data::new(metrics.clone()))
             .app_data(web::QueryConfig::default().error_handler(|error, request| {
                 let detail = format!("The query could not be read: {error}.");
-                for_caller(request, Problem::new(StatusCode::BAD_REQUEST, detail))
+                let response = for_caller(request, Problem::new(StatusCode::BAD_REQUEST, detail));
+                InternalError::from_response("the query can't be read", response).into()
             }))
             .configure(routes)
             .default_service(web::to(no_such_page))
@@ -146,8 +148,7 @@ fn at(path: &'static str, allowed: &'static str) -> Resource {
         let mut response = for_caller(
             &request,
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail),
-        )
-        .error_response();
+        );
         response
             .headers_mut()
             .insert(header::ALLOW, header::HeaderValue::from_static(allowed));
@@ -160,15 +161,16 @@ async fn no_such_page(request: HttpRequest) -> HttpResponse {
         &request,
         Problem::not_found("There is nothing at this address."),
     )
-    .error_response()
 }
 
-/// An error as whoever called can read it: problem JSON for programs, a page for people.
-fn for_caller(request: &HttpRequest, problem: Problem) -> actix_web::Error {
-    if is_for_programs(request.path()) {
-        problem.into()
+/// An error as whoever called can read it: OTLP's own for OTLP, problem JSON for programs, a page for people.
+fn for_caller(request: &HttpRequest, problem: Problem) -> HttpResponse {
+    if request.path().starts_with("/v1/") {
+        ingest::otlp::refuse(request, &problem)
+    } else if is_for_programs(request.path()) {
+        problem.error_response()
     } else {
-        PageError(problem).into()
+        PageError(problem).error_response()
     }
 }
 

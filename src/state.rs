@@ -5,12 +5,13 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::access::key_finder::KeyFinder;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::ingest::writer::IngestQueue;
-use crate::intake::fields::MAX_FORM_BYTES;
+use crate::intake::fields::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
 use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
@@ -21,6 +22,9 @@ const READERS: usize = 4;
 /// Forms with screenshots that arrive at once: two of the largest (50 MiB each), or a hundred usual ones.
 const UPLOAD_BYTES: usize = 2 * MAX_FORM_BYTES;
 
+/// Forms without files that arrive at once: 64 of the largest.
+const TEXT_BYTES: usize = 64 * MAX_REPORT_BYTES;
+
 /// Handles to everything a request may need. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
@@ -30,6 +34,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     /// The time.
     pub clock: Clock,
+    /// Looks API keys up.
+    pub keys: KeyFinder,
     /// Where spans are stored.
     pub ingest: IngestQueue,
     /// Links tickets to traces.
@@ -39,7 +45,7 @@ pub struct AppState {
     /// What anybody may ask, by address.
     pub limits: Arc<Limits>,
     /// Bounds the memory of forms with screenshots.
-    pub uploads: ByteBudget,
+    pub uploads: Uploads,
     /// Bounds the memory of reading large traces.
     pub readers: Arc<Semaphore>,
 }
@@ -51,6 +57,7 @@ impl AppState {
         let outbox_wake = Arc::new(Notify::new());
         let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
         Self {
+            keys: KeyFinder::new(pool.clone()),
             pool,
             config: Arc::new(config),
             clock,
@@ -58,7 +65,10 @@ impl AppState {
             resolver,
             outbox_wake,
             limits: Arc::new(Limits::default()),
-            uploads: ByteBudget::new(UPLOAD_BYTES),
+            uploads: Uploads {
+                texts: ByteBudget::new(TEXT_BYTES),
+                files: ByteBudget::new(UPLOAD_BYTES),
+            },
             readers: Arc::new(Semaphore::new(READERS)),
         }
     }

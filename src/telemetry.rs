@@ -18,6 +18,7 @@ use prost::Message as _;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -52,7 +53,7 @@ pub fn init(directives: &str, as_json: bool) -> Result<(), String> {
     };
     let registry = tracing_subscriber::registry()
         .with(log.with_filter(filter))
-        .with(OwnSpans);
+        .with(OwnSpans.with_filter(LevelFilter::INFO));
     registry.try_init().map_err(|error| error.to_string())
 }
 
@@ -96,7 +97,7 @@ pub async fn trace_request(
     }
     root.status = response.status().as_u16();
     root.route = response.request().match_pattern();
-    if root.is_worth_storing() {
+    if root.is_worth_storing(response.request()) {
         let gathered =
             std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
         store(response.request(), root.finish(context, gathered));
@@ -160,8 +161,11 @@ impl RootSpan {
         }
     }
 
-    fn is_worth_storing(&self) -> bool {
-        self.status >= 500 || !QUIET_PATHS.iter().any(|quiet| self.path.starts_with(quiet))
+    /// Failures always; all else as far as nobody floods us with it.
+    fn is_worth_storing(&self, request: &actix_web::HttpRequest) -> bool {
+        let is_quiet = QUIET_PATHS.iter().any(|quiet| self.path.starts_with(quiet));
+        let state = request.app_data::<web::Data<AppState>>();
+        self.status >= 500 || (!is_quiet && state.is_some_and(|state| state.limits.own_trace()))
     }
 
     /// A path may hold a secret token, so the route stands for it; of a path without a route, its first segment.

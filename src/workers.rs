@@ -23,6 +23,9 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often partitions are made and dropped, and old rows forgotten.
 const MAINTAIN_EVERY: Duration = Duration::from_hours(1);
 
+/// How long tasks may take to stop: a COPY and a mail under way take less.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
 /// The running tasks.
 pub struct Workers {
     tasks: JoinSet<anyhow::Result<&'static str>>,
@@ -64,6 +67,7 @@ impl Workers {
                 pool: state.pool.clone(),
                 base_url: state.config.base_url.clone(),
                 clock: state.clock.clone(),
+                readers: Arc::clone(&state.readers),
             };
             let delivery = Delivery {
                 pool: state.pool.clone(),
@@ -114,14 +118,20 @@ impl Workers {
         }
     }
 
-    /// Stops all tasks, the writers after everything that waits is stored.
+    /// Stops all tasks, the writers after everything that waits is stored; what takes too long is cut off.
     pub async fn stop(mut self) {
         self.cancel.cancel();
         self.cancel_writers.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Ok(Err(error)) = ended {
-                tracing::error!(error = %format!("{error:#}"), "A background task failed while stopping");
+        let stopping = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok(Err(error)) = ended {
+                    tracing::error!(error = %format!("{error:#}"), "A background task failed while stopping");
+                }
             }
+        };
+        if tokio::time::timeout(STOP_PATIENCE, stopping).await.is_err() {
+            tracing::warn!("Background tasks did not stop in time and are cut off");
+            self.tasks.abort_all();
         }
     }
 }

@@ -61,12 +61,11 @@ impl ApiCaller {
     async fn extract(request: HttpRequest) -> Result<Self, Problem> {
         let key = bearer(&request)?;
         let state = state_of(&request)?;
-        let mut conn = state.pool.acquire().await?;
         // The hash is the index's key: its comparison tells nothing to who can't choose the hash.
-        let found = store::find_key(&mut conn, key.hash()).await?;
+        let found = state.keys.find(key.hash()).await?;
         let key =
             found.ok_or_else(|| unauthorized("This API key is not known, or was revoked."))?;
-        store::note_key_used(&mut conn, &key, state.clock.now()).await?;
+        store::note_key_used(&state.pool, &key, state.clock.now()).await?;
         Ok(Self { key })
     }
 }

@@ -1,7 +1,9 @@
 //! The SQL of accounts, API keys, staff and sessions.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Duration, Utc};
-use sqlx::{PgConnection, query, query_as, query_scalar};
+use sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::api_key::Scope;
@@ -105,22 +107,32 @@ pub async fn revoke_key(
     Ok(done.rows_affected() == 1)
 }
 
-/// The key with this hash, unless it is revoked.
+/// The keys with these hashes, each under its hash, without those that are revoked.
 ///
 /// # Errors
 /// The database's.
-pub async fn find_key(
+pub async fn find_keys(
     conn: &mut PgConnection,
-    hash: [u8; 32],
-) -> Result<Option<KeyRow>, sqlx::Error> {
-    query_as!(
-        KeyRow,
-        r#"SELECT id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at
-           FROM api_keys WHERE secret_hash = $1 AND revoked_at IS NULL"#,
-        &hash[..],
+    hashes: &[[u8; 32]],
+) -> Result<HashMap<[u8; 32], KeyRow>, sqlx::Error> {
+    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash[..]).collect();
+    let rows = query!(
+        r#"SELECT secret_hash, id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at
+           FROM api_keys WHERE secret_hash = ANY ($1) AND revoked_at IS NULL"#,
+        &hashes as &[&[u8]],
     )
-    .fetch_optional(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    let keys = rows.into_iter().filter_map(|row| {
+        let key = KeyRow {
+            id: row.id,
+            account_id: row.account_id,
+            scopes: row.scopes,
+            last_used_at: row.last_used_at,
+        };
+        Some((row.secret_hash.try_into().ok()?, key))
+    });
+    Ok(keys.collect())
 }
 
 /// Notes that a key was used, if that was not noted a moment ago.
@@ -128,7 +140,7 @@ pub async fn find_key(
 /// # Errors
 /// The database's.
 pub async fn note_key_used(
-    conn: &mut PgConnection,
+    pool: &PgPool,
     key: &KeyRow,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
@@ -143,7 +155,7 @@ pub async fn note_key_used(
         key.id,
         now
     )
-    .execute(conn)
+    .execute(pool)
     .await
     .map(drop)
 }

@@ -72,7 +72,7 @@ async fn find(pool: &PgPool, typed: &str) -> anyhow::Result<RawTrace> {
         }
     }
     if let Some(span_id) = read.span_id
-        && let Some(trace_id) = resolver.trace_of_span(&mut conn, span_id).await?
+        && let Some(trace_id) = resolver.trace_of_span(span_id).await?
         && let Some(stored) = store::find(&mut conn, trace_id).await?
     {
         return Ok(RawTrace::unpack(trace_id, &stored)?);

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 pub mod embedded;
 
 /// How long a request waits for a free connection. Longer than any statement of ours takes, shorter than a client's
 /// patience: whoever waited this long is told to come back (503) rather than left hanging.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection idle for longer is asked whether it still lives before a request gets it. sqlx asks each one when it
+/// comes back, so of those just returned only a server that died this moment is missed; and asking every time costs
+/// every request a round trip.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// The schema, one for the whole program and its tests: each copy would hold every migration's text again.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -42,6 +47,15 @@ pub async fn connect(
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
 }

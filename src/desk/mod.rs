@@ -15,6 +15,7 @@ pub mod sign_in_page;
 pub mod span_view;
 pub mod ticket;
 pub mod ticket_page;
+pub mod ticket_view;
 pub mod trace;
 pub mod trace_page;
 pub mod trace_view;

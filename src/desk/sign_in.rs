@@ -1,7 +1,7 @@
 //! The way into the desk and out of it.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -109,11 +109,10 @@ pub async fn sign_out(
 
 fn throttle(request: &HttpRequest, state: &AppState, email: &str) -> Result<(), PageError> {
     let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
-    state.limits.sign_in.check(&format!("from {peer}"))?;
-    Ok(state
-        .limits
-        .sign_in
-        .check(&format!("to {}", email.trim().to_lowercase()))?)
+    state.limits.sign_in_from.check(&peer)?;
+    // Hashed, so that no key is longer than another.
+    let person = hex::encode(token::hash(&email.trim().to_lowercase()));
+    Ok(state.limits.sign_in_to.check(&person)?)
 }
 
 /// A page to go to afterwards: of this desk, never of another site. Read as a browser would read it, dots resolved.

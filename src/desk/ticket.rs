@@ -8,28 +8,27 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::candidates_view::CandidateView;
-use super::ticket_page::{HistoryEntry, LinkForm, NoticeView, TicketPage, TracePanel};
+use super::ticket_page::{LinkForm, TicketPage, TracePanel};
+use super::ticket_view::{history_entry, message_view, notice_view};
 use super::trace;
-use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError, StaffForm};
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
-use crate::http::view::{MessageView, ReplyForm, When};
+use crate::http::view::{ReplyForm, When};
 use crate::links::conversation;
 use crate::links::failures;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
-use crate::outbox::store::{self as outbox, Mail};
+use crate::outbox::store as outbox;
 use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
-use crate::tickets::event::TicketEventKind;
 use crate::tickets::message::message_body;
 use crate::tickets::status::TicketStatus;
-use crate::tickets::store::{self as tickets, Message, MessageAuthor, TicketEvent};
+use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -275,7 +274,7 @@ pub async fn stored(
         .copied()
         .find(|id| known.contains(&id.as_uuid()));
     match (stored, read.span_id) {
-        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(&mut conn, span_id).await?),
+        (None, Some(span_id)) => Ok(state.resolver.trace_of_span(span_id).await?),
         (stored, _) => Ok(stored),
     }
 }
@@ -308,13 +307,15 @@ async fn page(
     let events = tickets::events(&mut conn, id).await?;
     let screenshots = attachment::of_ticket(&mut conn, id).await?;
     let mails = outbox::of_ticket(&mut conn, id).await?;
-    let now = state.clock.now();
-    let trace = panel(state, &mut conn, &link, now).await?;
     let others = others_of(&mut conn, &link).await?;
-    let candidates = match &trace {
-        TracePanel::None | TracePanel::Missing { .. } => candidates_of(&mut conn, id).await?,
-        TracePanel::Waiting { .. } | TracePanel::Linked(_) => Vec::new(),
+    let candidates = match link.state {
+        LinkState::None | LinkState::Missing => candidates_of(&mut conn, id).await?,
+        LinkState::Waiting | LinkState::Linked => Vec::new(),
     };
+    // Reading the trace takes a connection of its own, and may have to wait its turn.
+    drop(conn);
+    let now = state.clock.now();
+    let trace = panel(state, &link, now).await?;
     let page = TicketPage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
         href: format!("/desk/tickets/{id}"),
@@ -333,7 +334,7 @@ async fn page(
             .collect(),
         notices: mails
             .into_iter()
-            .map(|mail| notice_view(mail, now))
+            .filter_map(|mail| notice_view(mail, now))
             .collect(),
         email: ticket.email,
         history: events
@@ -354,12 +355,7 @@ async fn page(
     Ok(html(status, &page))
 }
 
-async fn panel(
-    state: &AppState,
-    conn: &mut PgConnection,
-    link: &Link,
-    now: DateTime<Utc>,
-) -> Result<TracePanel, Problem> {
+async fn panel(state: &AppState, link: &Link, now: DateTime<Utc>) -> Result<TracePanel, Problem> {
     let Some(trace_id) = link.trace() else {
         return Ok(TracePanel::None);
     };
@@ -372,12 +368,8 @@ async fn panel(
         LinkState::Missing => TracePanel::Missing {
             trace_id: trace_id.to_string(),
         },
-        LinkState::Linked => match trace::read(state, conn, trace_id).await? {
-            Some(read) => TracePanel::Linked(Box::new(TraceView::new(
-                &read.trace,
-                read.failure.as_ref(),
-                now,
-            ))),
+        LinkState::Linked => match trace::view(state, trace_id, now).await? {
+            Some(view) => TracePanel::Linked(Box::new(view)),
             None => TracePanel::Missing {
                 trace_id: trace_id.to_string(),
             },
@@ -395,51 +387,4 @@ async fn others_of(
     };
     let count = failures::count_others(conn, fingerprint, link.ticket_id).await?;
     Ok((count > 0).then(|| (count, format!("/desk/failures/{fingerprint}"))))
-}
-
-fn message_view(message: Message, reporter: Option<&str>, now: DateTime<Utc>) -> MessageView {
-    let is_staff = message.author == MessageAuthor::Staff;
-    let unnamed = if is_staff {
-        "Support"
-    } else {
-        reporter.unwrap_or("Reporter")
-    };
-    MessageView {
-        author: message.staff_email.unwrap_or_else(|| unnamed.to_owned()),
-        is_staff,
-        body: message.body,
-        sent: When::new(message.created_at, now),
-    }
-}
-
-fn notice_view(mail: Mail, now: DateTime<Utc>) -> NoticeView {
-    NoticeView {
-        at: When::new(mail.finished_at.unwrap_or(mail.due_at), now),
-        recipient: mail.recipient,
-        state: mail.state.into(),
-    }
-}
-
-fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
-    let what = match event.kind {
-        TicketEventKind::Opened => "Opened by the report",
-        TicketEventKind::Linked => "Linked to its trace",
-        TicketEventKind::Suggested => "Linked to a trace that fits",
-        TicketEventKind::Unlinked => "Trace taken away: not this one",
-        TicketEventKind::LinkMissing => "No spans came for the trace ID",
-        TicketEventKind::Relinked => "Pointed at another trace",
-        TicketEventKind::Replied => "The reporter wrote",
-        TicketEventKind::Answered => "Answered",
-        TicketEventKind::Solved => "Solved",
-        TicketEventKind::Reopened => "Opened again",
-        TicketEventKind::MarkedSpam => "Marked as spam",
-        TicketEventKind::MailSent => "Mail sent",
-        TicketEventKind::MailFailed => "Mail failed",
-    };
-    HistoryEntry {
-        what: what.to_owned(),
-        detail: event.detail,
-        who: event.staff_email,
-        at: When::new(event.created_at, now),
-    }
 }

@@ -41,7 +41,7 @@ pub struct TicketPage {
     pub typed_trace: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<MessageView>,
-    /// What became of the notices to staff.
+    /// What became of the notices to staff, and every mail that failed.
     pub notices: Vec<NoticeView>,
     /// What happened to the ticket, oldest first.
     pub history: Vec<HistoryEntry>,
@@ -61,9 +61,11 @@ pub struct TicketPage {
     pub candidates: Vec<CandidateView>,
 }
 
-/// A notice to one member of staff, or to their shared address.
+/// A mail about the ticket.
 #[derive(Debug, Clone)]
 pub struct NoticeView {
+    /// `Notice` for what tells staff of the ticket, `Mail` for others.
+    pub kind: &'static str,
     /// The address.
     pub recipient: String,
     /// How far it got.
@@ -177,6 +179,7 @@ mod tests {
                 MessageView { author: "lena@example.org".to_owned(), is_staff: false, body: "Yes, that works. Thanks!".to_owned(), sent: minutes_ago(0) },
             ],
             notices: vec![NoticeView {
+                kind: "Notice",
                 recipient: "support@example.com".to_owned(),
                 state: MailState::Sent,
                 at: minutes_ago(2),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::span_view::SpanDetails;
 use super::trace_page::{LinkedTicket, NoTrace, NoTracePage, SpanFragment, TracePage};
@@ -18,56 +17,53 @@ use crate::links::state::LinkState;
 use crate::links::tickets::{self, ListedTicket};
 use crate::state::AppState;
 use crate::traces::assemble::{RawTrace, ReadError};
-use crate::traces::failure::Failure;
 use crate::traces::ids::{SpanId, TraceId};
-use crate::traces::store;
-use crate::traces::trace::Trace;
 use crate::traces::waterfall::Waterfall;
+use crate::traces::{json, store};
 
-/// A trace and its failure, read.
-pub struct ReadTrace {
-    /// The trace.
-    pub trace: Trace,
-    /// What went wrong in it.
-    pub failure: Option<Failure>,
-}
-
-/// Reads a stored trace; `None` when nothing of it is stored.
+/// Reads a stored trace and makes of it what a page needs, off the threads that serve requests; `None` when nothing of
+/// it is stored. Few at a time, since each may take much memory, and none holds a connection while it waits.
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn read(
+pub async fn read<T: Send + 'static>(
     state: &AppState,
-    conn: &mut PgConnection,
     trace_id: TraceId,
-) -> Result<Option<ReadTrace>, Problem> {
-    let Some(raw) = raw(state, conn, trace_id).await? else {
-        return Ok(None);
-    };
-    let read = web::block(move || {
-        Ok::<_, ReadError>(ReadTrace {
-            trace: raw.assemble()?,
-            failure: raw.failure()?,
-        })
-    });
-    Ok(Some(read.await??))
-}
-
-async fn raw(
-    state: &AppState,
-    conn: &mut PgConnection,
-    trace_id: TraceId,
-) -> Result<Option<Arc<RawTrace>>, Problem> {
-    let _turn = state
-        .readers
-        .acquire()
+    work: impl FnOnce(&RawTrace) -> Result<T, ReadError> + Send + 'static,
+) -> Result<Option<T>, Problem> {
+    let turn = Arc::clone(&state.readers)
+        .acquire_owned()
         .await
         .map_err(|_closed| Problem::unavailable())?;
-    let Some(stored) = store::find(conn, trace_id).await? else {
+    let mut conn = state.pool.acquire().await?;
+    let Some(stored) = store::find(&mut conn, trace_id).await? else {
         return Ok(None);
     };
-    let raw = web::block(move || RawTrace::unpack(trace_id, &stored)).await??;
-    Ok(Some(Arc::new(raw)))
+    drop(conn);
+    let done = web::block(move || {
+        let _until_the_end = turn;
+        work(&RawTrace::unpack(trace_id, &stored)?)
+    });
+    Ok(Some(done.await??))
+}
+
+/// The view of a stored trace, as [`read`] reads it.
+///
+/// # Errors
+/// [`Problem`].
+pub async fn view(
+    state: &AppState,
+    trace_id: TraceId,
+    now: DateTime<Utc>,
+) -> Result<Option<TraceView>, Problem> {
+    read(state, trace_id, move |raw| {
+        Ok(TraceView::new(
+            &raw.assemble()?,
+            raw.failure()?.as_ref(),
+            now,
+        ))
+    })
+    .await
 }
 
 /// `GET /desk/traces/{trace_id}`.
@@ -88,13 +84,11 @@ pub async fn show(
             },
         ));
     };
-    let mut conn = state.pool.acquire().await?;
-    let linked = tickets::of_trace(&mut conn, trace_id.as_uuid()).await?;
-    let Some(read) = read(&state, &mut conn, trace_id).await? else {
+    let linked = tickets::of_trace(&mut *state.pool.acquire().await?, trace_id.as_uuid()).await?;
+    let now = state.clock.now();
+    let Some(view) = view(&state, trace_id, now).await? else {
         return Ok(no_trace(frame, absence(&state, trace_id, &linked)));
     };
-    let now = state.clock.now();
-    let view = TraceView::new(&read.trace, read.failure.as_ref(), now);
     let tickets = linked
         .into_iter()
         .map(|ticket| linked_ticket(ticket, now))
@@ -140,11 +134,8 @@ fn missing() -> Problem {
     Problem::not_found("Nothing of this trace is stored.")
 }
 
-async fn required(state: &AppState, path: &str) -> Result<ReadTrace, Problem> {
-    let trace_id = TraceId::from_hex(path).ok_or_else(missing)?;
-    read(state, &mut *state.pool.acquire().await?, trace_id)
-        .await?
-        .ok_or_else(missing)
+fn id_of(path: &str) -> Result<TraceId, Problem> {
+    TraceId::from_hex(path).ok_or_else(missing)
 }
 
 /// `GET /desk/traces/{trace_id}.json`: the trace as OTLP JSON, as a file.
@@ -156,12 +147,10 @@ pub async fn download(
     path: web::Path<String>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
-    let trace_id = TraceId::from_hex(&path).ok_or_else(missing)?;
-    let mut conn = state.pool.acquire().await?;
-    let raw = raw(&state, &mut conn, trace_id)
+    let trace_id = id_of(&path)?;
+    let body = read(&state, trace_id, json::write)
         .await?
         .ok_or_else(missing)?;
-    let body = web::block(move || crate::traces::json::write(&raw)).await??;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((
@@ -182,12 +171,12 @@ pub async fn waterfall(
     path: web::Path<String>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
-    let read = required(&state, &path).await?;
-    let body = web::block(move || {
-        let waterfall = Waterfall::build(&read.trace, read.failure.map(|failure| failure.span_id));
-        serde_json::to_string(&waterfall.to_json(&read.trace)).unwrap_or_default()
-    })
-    .await?;
+    let body = read(&state, id_of(&path)?, |raw| {
+        let trace = raw.assemble()?;
+        let waterfall = Waterfall::build(&trace, raw.failure()?.map(|failure| failure.span_id));
+        Ok(serde_json::to_string(&waterfall.to_json(&trace)).unwrap_or_default())
+    });
+    let body = body.await?.ok_or_else(missing)?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -203,18 +192,16 @@ pub async fn span(
     path: web::Path<(String, String)>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
-    let read = required(&state, &path.0).await?;
     let span_id = SpanId::from_hex(&path.1).ok_or_else(missing)?;
-    let waterfall = Waterfall::build(&read.trace, read.failure.map(|failure| failure.span_id));
-    let row = waterfall
-        .rows
-        .iter()
-        .position(|row| read.trace.spans[row.span].id == span_id)
-        .ok_or_else(missing)?;
-    Ok(html(
-        StatusCode::OK,
-        &SpanFragment {
-            details: SpanDetails::new(&read.trace, &waterfall, row),
-        },
-    ))
+    let details = read(&state, id_of(&path.0)?, move |raw| {
+        let trace = raw.assemble()?;
+        let waterfall = Waterfall::build(&trace, raw.failure()?.map(|failure| failure.span_id));
+        let row = waterfall
+            .rows
+            .iter()
+            .position(|row| trace.spans[row.span].id == span_id);
+        Ok(row.map(|row| SpanDetails::new(&trace, &waterfall, row)))
+    });
+    let details = details.await?.flatten().ok_or_else(missing)?;
+    Ok(html(StatusCode::OK, &SpanFragment { details }))
 }

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message as _;
 use serde_json::json;
 
-use super::json as otlp_json;
+use super::json::{self as otlp_json, JsonError};
 use super::split::{Split, SplitError, split};
 use super::writer::NotStored;
 use crate::access::api_key::Scope;
@@ -79,6 +79,12 @@ pub async fn export(
         Ok(outcome) => success(encoding, outcome),
         Err(refusal) => refusal.respond(encoding),
     }
+}
+
+/// An error of the address or the method, in OTLP's shape.
+#[must_use]
+pub fn refuse(request: &HttpRequest, problem: &Problem) -> HttpResponse {
+    Refusal::from_problem(problem).respond(Encoding::of(request).unwrap_or(Encoding::Json))
 }
 
 /// What a request that was taken left out, and why.
@@ -149,8 +155,8 @@ fn take_apart(
     let split = match encoding {
         Encoding::Protobuf => split(&body).map_err(|error| Refusal::from_split(&error))?,
         Encoding::Json => {
-            let converted = otlp_json::to_protobuf(&body)
-                .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+            let converted =
+                otlp_json::to_protobuf(&body).map_err(|error| Refusal::from_json(&error))?;
             let mut split =
                 split(&converted.request).map_err(|error| Refusal::from_split(&error))?;
             split.rejected += converted.rejected;
@@ -219,10 +225,18 @@ impl Refusal {
         }
     }
 
+    fn from_json(error: &JsonError) -> Self {
+        let status = match error {
+            JsonError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
+
     fn from_split(error: &SplitError) -> Self {
         let status = match error {
             SplitError::Broken(_) => StatusCode::BAD_REQUEST,
-            SplitError::TooManySpans => StatusCode::PAYLOAD_TOO_LARGE,
+            SplitError::TooManySpans | SplitError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             SplitError::Compress(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

@@ -24,6 +24,10 @@ const MAX_SUMMARY_CHARS: usize = 200;
 /// A span over this is rejected: 4 MiB holds any prompt that a model takes today.
 const MAX_SPAN_BYTES: usize = 4 * 1024 * 1024;
 
+/// Parts of a request, encoded, hold at most this much: each has copies of its resources and scopes, so they may be
+/// twice the body.
+const MAX_ENCODED_BYTES: usize = 2 * 64 * 1024 * 1024;
+
 /// What came of a request.
 #[derive(Debug, Default)]
 pub struct Split {
@@ -46,6 +50,11 @@ pub enum SplitError {
     /// More than [`MAX_SPANS_PER_REQUEST`].
     #[error("the request has more than {MAX_SPANS_PER_REQUEST} spans; send fewer in each export")]
     TooManySpans,
+    /// Resources and scopes are repeated for each trace; repeated, they are over [`MAX_ENCODED_BYTES`].
+    #[error(
+        "the request's resources are too large for its number of traces; send fewer spans in each export"
+    )]
+    TooLarge,
     /// The compressor failed.
     #[error("the spans could not be compressed: {0}")]
     Compress(#[source] std::io::Error),
@@ -64,7 +73,11 @@ pub fn split(request: &[u8]) -> Result<Split, SplitError> {
         for scope in resource.scope_spans() {
             let scope = scope?;
             let checked = checked.and_then(|()| check::check_scope(scope.scope));
-            gathered.begin_scope(resource, scope, service);
+            gathered.opened = Some(Scope {
+                resource,
+                spans: scope,
+                service,
+            });
             for span in scope.spans() {
                 gathered.take(span?, checked)?;
             }
@@ -75,6 +88,10 @@ pub fn split(request: &[u8]) -> Result<Split, SplitError> {
 
 #[derive(Default)]
 struct Gathered<'a> {
+    /// The scope being read, until one of its spans is taken: an empty one takes two bytes of a body and a hundred
+    /// here.
+    opened: Option<Scope<'a>>,
+    /// Scopes with spans.
     scopes: Vec<Scope<'a>>,
     traces: HashMap<TraceId, Gathering<'a>>,
     split: Split,
@@ -94,19 +111,6 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn begin_scope(
-        &mut self,
-        resource: ResourceSpansView<'a>,
-        scope: ScopeSpansView<'a>,
-        service: &'a str,
-    ) {
-        self.scopes.push(Scope {
-            resource,
-            spans: scope,
-            service,
-        });
-    }
-
     fn take(
         &mut self,
         message: &'a [u8],
@@ -136,9 +140,14 @@ impl<'a> Gathered<'a> {
         }
         let span = check::check_span(message).map_err(|error| error.to_string())?;
         let (trace_id, span_id) = ids_of(&span)?;
-        let scope = self.scopes.len() - 1;
-        let service = self.scopes.last().map_or("", |scope| scope.service);
+        let service = self
+            .opened
+            .as_ref()
+            .or(self.scopes.last())
+            .map_or("", |scope| scope.service);
         let facts = SpanFacts::read(&span, span_id, service).map_err(|error| error.to_string())?;
+        self.scopes.extend(self.opened.take());
+        let scope = self.scopes.len() - 1;
         let gathering = self.traces.entry(trace_id).or_default();
         gathering.spans.push((scope, message));
         gathering.facts.push(facts);
@@ -150,9 +159,15 @@ impl<'a> Gathered<'a> {
             scopes,
             traces,
             mut split,
+            ..
         } = self;
         split.parts.reserve(traces.len());
+        let mut total = 0;
         for (trace_id, gathering) in traces {
+            total += encoded_size(&scopes, &gathering.spans);
+            if total > MAX_ENCODED_BYTES {
+                return Err(SplitError::TooLarge);
+            }
             let raw = encode(&scopes, &gathering.spans);
             split
                 .parts
@@ -181,29 +196,64 @@ fn wrong_id(field: &str, wanted: usize, got: &[u8]) -> String {
     }
 }
 
+/// The spans of one scope that follow each other.
+struct Run<'a, 'b> {
+    scope: &'b Scope<'a>,
+    spans: &'b [(usize, &'a [u8])],
+    /// Size of the `ScopeSpans` message.
+    scope_size: usize,
+    /// Size of the `ResourceSpans` message.
+    resource_size: usize,
+}
+
+fn runs<'a, 'b>(
+    scopes: &'b [Scope<'a>],
+    spans: &'b [(usize, &'a [u8])],
+) -> impl Iterator<Item = Run<'a, 'b>> {
+    spans
+        .chunk_by(|(left, _), (right, _)| left == right)
+        .filter_map(|spans| {
+            let scope = spans.first().and_then(|(index, _)| scopes.get(*index))?;
+            let spans_size: usize = spans
+                .iter()
+                .map(|(_, span)| wire::message_size(span.len()))
+                .sum();
+            let scope_size = optional_size(scope.spans.scope)
+                + spans_size
+                + optional_size(scope.spans.schema_url.as_bytes());
+            let resource_size = optional_size(scope.resource.resource)
+                + wire::message_size(scope_size)
+                + optional_size(scope.resource.schema_url.as_bytes());
+            Some(Run {
+                scope,
+                spans,
+                scope_size,
+                resource_size,
+            })
+        })
+}
+
+fn encoded_size(scopes: &[Scope<'_>], spans: &[(usize, &[u8])]) -> usize {
+    runs(scopes, spans)
+        .map(|run| wire::message_size(run.resource_size))
+        .sum()
+}
+
 /// The spans as a `TracesData` message, each under a copy of the resource and scope it came with.
 fn encode(scopes: &[Scope<'_>], spans: &[(usize, &[u8])]) -> Vec<u8> {
-    let mut out =
-        Vec::with_capacity(spans.iter().map(|(_, span)| span.len() + 8).sum::<usize>() + 512);
-    for run in spans.chunk_by(|(left, _), (right, _)| left == right) {
-        let Some(scope) = run.first().and_then(|(index, _)| scopes.get(*index)) else {
-            continue;
-        };
-        let spans_size: usize = run
-            .iter()
-            .map(|(_, span)| wire::message_size(span.len()))
-            .sum();
-        let scope_size = optional_size(scope.spans.scope)
-            + spans_size
-            + optional_size(scope.spans.schema_url.as_bytes());
-        let resource_size = optional_size(scope.resource.resource)
-            + wire::message_size(scope_size)
-            + optional_size(scope.resource.schema_url.as_bytes());
+    let mut out = Vec::with_capacity(encoded_size(scopes, spans));
+    for Run {
+        scope,
+        spans,
+        scope_size,
+        resource_size,
+    } in runs(scopes, spans)
+    {
         wire::put_header(&mut out, 1, resource_size);
         put_optional(&mut out, 1, scope.resource.resource);
         wire::put_header(&mut out, 2, scope_size);
         put_optional(&mut out, 1, scope.spans.scope);
-        for (_, span) in run {
+        for (_, span) in spans {
             wire::put_message(&mut out, 2, span);
         }
         put_optional(&mut out, 3, scope.spans.schema_url.as_bytes());

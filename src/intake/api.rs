@@ -11,6 +11,7 @@ use super::drafts::{self, Drafts};
 use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::report::{RawReport, Report};
+use super::screenshot;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body;
@@ -168,11 +169,12 @@ struct Arrived {
 /// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
 async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
-    let (drafts, file_error) = drafts::keep(state, "", None, arrived.files).await?;
-    let file_error = file_error.map(|detail| FieldError {
+    let shots = screenshot::take_all(arrived.files).await?;
+    let refused = |detail| FieldError {
         field: "attachments",
         detail,
-    });
+    };
+    let file_error = shots.as_ref().err().cloned().map(refused);
     let mut errors = arrived.mistyped;
     let others = parsed.as_ref().err().into_iter().flatten().cloned();
     for error in others.chain(file_error) {
@@ -180,9 +182,12 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
             errors.push(error);
         }
     }
-    match parsed {
-        Ok(report) if errors.is_empty() => Ok((report, drafts)),
-        _ => Err(Problem::invalid(errors)),
+    let (Ok(report), Ok(shots), true) = (parsed, shots, errors.is_empty()) else {
+        return Err(Problem::invalid(errors));
+    };
+    match drafts::keep_all(state, &shots).await? {
+        (drafts, None) => Ok((report, drafts)),
+        (_, Some(detail)) => Err(Problem::invalid(vec![refused(detail)])),
     }
 }
 

@@ -16,6 +16,9 @@ use crate::token::{self, Token};
 /// Files of a form that was never sent are forgotten after this many hours.
 pub const UNSENT_HOURS: i64 = 24;
 
+/// Files of unsent forms that are kept at a time: at a usual half megabyte each, 1 GB.
+const MAX_UNSENT: i64 = 2_000;
+
 /// The screenshots that go with a form.
 #[derive(Debug, Clone, Default)]
 pub struct Drafts {
@@ -52,27 +55,66 @@ pub async fn keep(
         token.to_owned()
     };
     let hash = token::hash(&token);
-    let count = files.len();
     let shots = screenshot::take_all(files).await?;
     let mut conn = state.pool.acquire().await?;
     if let Some(id) = removed {
         attachment::delete_draft(&mut conn, hash, id).await?;
     }
-    let known = attachment::drafts(&mut conn, hash).await?.len();
     let error = match shots {
+        Ok(shots) => store(state, &mut conn, hash, &shots).await?,
         Err(error) => Some(error),
-        Ok(_) if known + count > MAX_SCREENSHOTS => {
-            Some(format!("At most {MAX_SCREENSHOTS} screenshots are taken."))
-        }
-        Ok(shots) => {
-            for shot in &shots {
-                insert(state, &mut conn, hash, shot).await?;
-            }
-            None
-        }
     };
     let files = attachment::drafts(&mut conn, hash).await?;
     Ok((Drafts { token, files }, error))
+}
+
+/// Keeps the files of a report that is otherwise valid, under a token of its own.
+///
+/// # Errors
+/// [`Problem`] when they can't be kept now.
+pub async fn keep_all(
+    state: &AppState,
+    shots: &[Screenshot],
+) -> Result<(Drafts, Option<String>), Problem> {
+    if shots.is_empty() {
+        return Ok((Drafts::default(), None));
+    }
+    let token = Token::generate();
+    let mut conn = state.pool.acquire().await?;
+    let error = store(state, &mut conn, token.hash, shots).await?;
+    let files = attachment::drafts(&mut conn, token.hash).await?;
+    Ok((
+        Drafts {
+            token: token.text,
+            files,
+        },
+        error,
+    ))
+}
+
+/// Returns why they are not kept, if they are not.
+async fn store(
+    state: &AppState,
+    conn: &mut PgConnection,
+    hash: [u8; 32],
+    shots: &[Screenshot],
+) -> Result<Option<String>, Problem> {
+    if shots.is_empty() {
+        return Ok(None);
+    }
+    if attachment::drafts(&mut *conn, hash).await?.len() + shots.len() > MAX_SCREENSHOTS {
+        return Ok(Some(format!(
+            "At most {MAX_SCREENSHOTS} screenshots are taken."
+        )));
+    }
+    if attachment::count_unsent(&mut *conn, MAX_UNSENT).await? >= MAX_UNSENT {
+        tracing::warn!("Screenshots are refused: too many wait for their forms to be sent");
+        return Err(Problem::unavailable());
+    }
+    for shot in shots {
+        insert(state, &mut *conn, hash, shot).await?;
+    }
+    Ok(None)
 }
 
 async fn insert(

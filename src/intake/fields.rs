@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::HttpRequest;
@@ -13,7 +14,7 @@ use futures_util::StreamExt as _;
 
 use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
 use crate::access::extract::parse_form;
-use crate::http::body::{self, BodyError, READ_DEADLINE};
+use crate::http::body::{self, BodyError};
 use crate::http::budget::{ByteBudget, Reservation};
 use crate::http::error::Problem;
 
@@ -22,6 +23,8 @@ use crate::http::error::Problem;
 pub const MAX_REPORT_BYTES: usize = 256 * 1024;
 /// Largest report with files: five of 10 MiB, and what is written.
 pub const MAX_FORM_BYTES: usize = MAX_SCREENSHOTS * MAX_FILE_BYTES + MAX_REPORT_BYTES;
+/// A form with files must be whole within this time: 50 MiB in three minutes are 2.3 Mbit/s, a phone outdoors.
+const UPLOAD_DEADLINE: Duration = Duration::from_mins(3);
 /// Most parts of a form; ours has a dozen fields and five files.
 const MAX_PARTS: usize = 40;
 
@@ -39,6 +42,28 @@ pub struct Form {
     _held: Rc<RefCell<Reservation>>,
 }
 
+/// What forms may hold of the memory: files apart from texts, so that slow uploads keep nobody from writing.
+#[derive(Debug, Clone)]
+pub struct Uploads {
+    /// Forms that say they are small.
+    pub texts: ByteBudget,
+    /// All others.
+    pub files: ByteBudget,
+}
+
+impl Uploads {
+    fn of(&self, request: &HttpRequest) -> &ByteBudget {
+        let length = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        let is_small = length
+            .and_then(|text| text.parse().ok())
+            .is_some_and(|bytes: usize| bytes <= MAX_REPORT_BYTES);
+        if is_small { &self.texts } else { &self.files }
+    }
+}
+
 /// Reads a form of either encoding.
 ///
 /// # Errors
@@ -46,14 +71,14 @@ pub struct Form {
 pub async fn read(
     request: &HttpRequest,
     payload: Payload,
-    budget: &ByteBudget,
+    uploads: &Uploads,
 ) -> Result<Form, Problem> {
-    let mut held = budget.reserve();
+    let mut held = uploads.of(request).reserve();
     match mime_of(request).as_str() {
         "multipart/form-data" => {
             let reading = read_multipart(request, payload, held);
             let late = || Err(body_problem(BodyError::Broken, MAX_FORM_BYTES));
-            tokio::time::timeout(READ_DEADLINE, reading)
+            tokio::time::timeout(UPLOAD_DEADLINE, reading)
                 .await
                 .unwrap_or_else(|_late| late())
         }

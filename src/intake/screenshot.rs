@@ -111,7 +111,8 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
     // A phone's photo says which way is up in the metadata that is about to go.
     let orientation = decoder.orientation().map_err(|error| unreadable(&error))?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) * 4 > MAX_DECODED_BYTES {
+    let as_shown = u64::from(width) * u64::from(height) * 4;
+    if as_shown.max(decoder.total_bytes()) > MAX_DECODED_BYTES {
         return Err(unreadable(&image::ImageError::Limits(
             image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError),
         )));

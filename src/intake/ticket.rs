@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::drafts;
 use super::fields::{self, Fields};
 use super::ticket_page::{PublicLink, PublicTicketPage};
+use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::page::{Frame, html};
 use crate::http::picture::serve_picture;
@@ -83,6 +84,10 @@ pub async fn reply(
     state: web::Data<AppState>,
 ) -> PageResult {
     let ticket_id = find(&state, &path).await?;
+    state.limits.report.check(&limit_key(client_ip(
+        &request,
+        &state.config.trusted_proxies,
+    )))?;
     let form = fields::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;

@@ -27,8 +27,16 @@ pub async fn answer(
     now: Time,
 ) -> Result<(), sqlx::Error> {
     let mut tx = conn.begin().await?;
-    tickets::add_message(&mut tx, ticket_id, Some(staff_id), body, now).await?;
-    tell_reporter(&mut tx, config, ticket_id, MailKind::Answered, now).await?;
+    let message = tickets::add_message(&mut tx, ticket_id, Some(staff_id), body, now).await?;
+    tell_reporter(
+        &mut tx,
+        config,
+        ticket_id,
+        MailKind::Answered,
+        Some(message),
+        now,
+    )
+    .await?;
     tx.commit().await
 }
 
@@ -44,13 +52,19 @@ pub async fn reply(
     now: Time,
 ) -> Result<(), sqlx::Error> {
     let mut tx = conn.begin().await?;
-    tickets::add_message(&mut tx, ticket_id, None, body, now).await?;
-    for recipient in &config.notify {
+    let message = tickets::add_message(&mut tx, ticket_id, None, body, now).await?;
+    let is_spam = tickets::find(&mut tx, ticket_id)
+        .await?
+        .is_some_and(|ticket| ticket.status == TicketStatus::Spam);
+    // What was judged spam is kept and tells nobody.
+    let recipients = if is_spam { &[][..] } else { &config.notify[..] };
+    for recipient in recipients {
         let mail = new_mail(
             config,
             ticket_id,
             MailKind::ReplyNotice,
             recipient.to_string(),
+            Some(message),
             now,
         );
         outbox::enqueue(&mut tx, &mail).await?;
@@ -81,7 +95,7 @@ pub async fn close(
     {
         return Ok(false);
     }
-    tell_reporter(&mut tx, config, ticket_id, MailKind::Solved, now).await?;
+    tell_reporter(&mut tx, config, ticket_id, MailKind::Solved, None, now).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -91,14 +105,18 @@ async fn tell_reporter(
     config: &Config,
     ticket_id: Uuid,
     kind: MailKind,
+    message: Option<Uuid>,
     now: Time,
 ) -> Result<(), sqlx::Error> {
     let email = tickets::find(&mut *conn, ticket_id)
         .await?
         .and_then(|ticket| ticket.email);
-    let Some(email) = email else { return Ok(()) };
-    if !outbox::enqueue_bounded(conn, &new_mail(config, ticket_id, kind, email, now)).await? {
-        tracing::warn!(ticket.id = %ticket_id, "A reporter was not mailed: too many mails to the address in an hour");
+    if let Some(email) = email {
+        outbox::enqueue(
+            conn,
+            &new_mail(config, ticket_id, kind, email, message, now),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -108,6 +126,7 @@ fn new_mail(
     ticket_id: Uuid,
     kind: MailKind,
     recipient: String,
+    message: Option<Uuid>,
     now: Time,
 ) -> NewMail {
     NewMail {
@@ -116,6 +135,7 @@ fn new_mail(
         kind,
         recipient,
         message_id: new_message_id(config.mail_from.email.domain()),
+        message,
         grace: Duration::ZERO,
         created_at: now,
     }

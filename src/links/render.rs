@@ -1,7 +1,9 @@
 //! Makes the content of a mail at the time it is sent: reads ticket, link and trace as they are then.
 
+use std::sync::Arc;
+
 use sqlx::PgPool;
-use uuid::Uuid;
+use tokio::sync::Semaphore;
 
 use super::notice::Notice;
 use super::reporter_mail::{About, PlainMail};
@@ -12,7 +14,7 @@ use crate::config::BaseUrl;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
 use crate::outbox::store::{Claimed, MailKind};
-use crate::tickets::store::{self as tickets, MessageAuthor};
+use crate::tickets::store as tickets;
 use crate::token::Token;
 use crate::traces::assemble::RawTrace;
 use crate::traces::failure::Failure;
@@ -28,6 +30,8 @@ pub struct Renderer {
     pub base_url: BaseUrl,
     /// The time.
     pub clock: Clock,
+    /// Bounds the memory of reading large traces.
+    pub readers: Arc<Semaphore>,
 }
 
 /// Renders a claimed mail.
@@ -36,16 +40,13 @@ pub struct Renderer {
 /// [`RenderError`]; the mail is tried again later.
 pub async fn render(renderer: Renderer, mail: Claimed) -> Result<MailContent, RenderError> {
     match mail.kind {
-        MailKind::StaffNotice => staff_notice(&renderer.pool, &renderer.base_url, &mail).await,
-        kind => plain(&renderer, kind, mail.ticket_id).await,
+        MailKind::StaffNotice => staff_notice(&renderer, &mail).await,
+        _ => plain(&renderer, &mail).await,
     }
 }
 
-async fn plain(
-    renderer: &Renderer,
-    kind: MailKind,
-    ticket_id: Uuid,
-) -> Result<MailContent, RenderError> {
+async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
+    let (kind, ticket_id) = (mail.kind, mail.ticket_id);
     let mut conn = renderer.pool.acquire().await?;
     let ticket = tickets::find(&mut conn, ticket_id)
         .await?
@@ -53,19 +54,12 @@ async fn plain(
     let failure = store::find(&mut conn, ticket_id)
         .await?
         .and_then(|link| link.failure_class);
-    let wanted = if kind == MailKind::ReplyNotice {
-        MessageAuthor::Reporter
-    } else {
-        MessageAuthor::Staff
+    let message = match mail.message {
+        Some(id) => tickets::message_body(&mut conn, id)
+            .await?
+            .unwrap_or_default(),
+        None => String::new(),
     };
-    let messages = tickets::messages(&mut conn, ticket_id).await?;
-    let latest = messages
-        .iter()
-        .rev()
-        .find(|message| message.author == wanted);
-    let latest = latest
-        .map(|message| message.body.as_str())
-        .unwrap_or_default();
     let link = if kind == MailKind::ReplyNotice {
         renderer
             .base_url
@@ -83,9 +77,9 @@ async fn plain(
     };
     let mail = match kind {
         MailKind::StaffNotice | MailKind::ReportReceived => PlainMail::received(about, failure),
-        MailKind::Answered => PlainMail::answered(about, latest),
+        MailKind::Answered => PlainMail::answered(about, &message),
         MailKind::Solved => PlainMail::solved(about),
-        MailKind::ReplyNotice => PlainMail::reply_notice(about, latest),
+        MailKind::ReplyNotice => PlainMail::reply_notice(about, &message),
     };
     Ok(mail.render()?)
 }
@@ -94,12 +88,8 @@ fn gone() -> RenderError {
     RenderError::Content("the ticket is gone".to_owned())
 }
 
-async fn staff_notice(
-    pool: &PgPool,
-    base_url: &BaseUrl,
-    mail: &Claimed,
-) -> Result<MailContent, RenderError> {
-    let mut conn = pool.acquire().await?;
+async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
+    let mut conn = renderer.pool.acquire().await?;
     let ticket = tickets::find(&mut conn, mail.ticket_id)
         .await?
         .ok_or_else(gone)?;
@@ -115,12 +105,26 @@ async fn staff_notice(
     drop(conn);
     let read = match stored {
         Some((trace_id, stored)) => {
-            let reading =
-                tokio::task::spawn_blocking(move || read(&RawTrace::unpack(trace_id, &stored)?));
-            let read = reading
-                .await
-                .map_err(|error| RenderError::Content(error.to_string()))?;
-            Some(read.map_err(|error| RenderError::Content(error.to_string()))?)
+            let turn = Arc::clone(&renderer.readers).acquire_owned().await;
+            let reading = tokio::task::spawn_blocking(move || {
+                let _until_the_end = turn;
+                read(&RawTrace::unpack(trace_id, &stored)?)
+            });
+            match reading.await {
+                Ok(Ok(read)) => Some(read),
+                // Staff must hear of the report all the same.
+                failed => {
+                    let error = failed.map_or_else(
+                        |error| error.to_string(),
+                        |read| {
+                            read.err()
+                                .map_or_else(String::new, |error| error.to_string())
+                        },
+                    );
+                    tracing::error!(error, ticket.id = %mail.ticket_id, "A ticket's trace could not be read for its mail");
+                    None
+                }
+            }
         }
         None => None,
     };
@@ -136,7 +140,9 @@ async fn staff_notice(
         trace_id: Link::trace(&link),
         failure: read.as_ref().and_then(|(_, failure)| failure.as_ref()),
         trace: read.as_ref().map(|(trace, _)| trace),
-        desk_url: &base_url.join(&format!("/desk/tickets/{}", ticket.id)),
+        desk_url: &renderer
+            .base_url
+            .join(&format!("/desk/tickets/{}", ticket.id)),
     };
     Ok(notice.render()?)
 }

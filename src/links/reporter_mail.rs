@@ -65,9 +65,13 @@ impl PlainMail {
                 class.advice()
             ));
         }
+        // None of the report's words: anybody can give anybody's address.
+        let about = About {
+            action: "",
+            ..about
+        };
         Self {
             headline: "We have your report".to_owned(),
-            quote: Some(("You wrote".to_owned(), words(about.action))),
             ..Self::to_reporter(about, "We have your report", sentences)
         }
     }
@@ -113,9 +117,14 @@ impl PlainMail {
 
     fn to_reporter(about: About<'_>, what: &str, sentences: Vec<String>) -> Self {
         let action = one_line(about.action, MAX_SUBJECT_ACTION_CHARS);
+        let action = if action.is_empty() {
+            action
+        } else {
+            format!(": {action}")
+        };
         Self {
             subject: format!(
-                "[{}] {what}: {action}",
+                "[{}] {what}{action}",
                 one_line(about.reference, MAX_SUBJECT_ACTION_CHARS)
             ),
             headline: String::new(),
@@ -171,10 +180,7 @@ mod tests {
         let mail = PlainMail::received(ABOUT, Some(FailureClass::ProviderError))
             .render()
             .unwrap();
-        assert_eq!(
-            mail.subject,
-            "[TD-7F3K2Q] We have your report: uploading a Bcc: x@example.com <b>40-page</b> PDF"
-        );
+        assert_eq!(mail.subject, "[TD-7F3K2Q] We have your report");
         for part in [&mail.text, &mail.html] {
             assert!(part.contains("https://desk.example.com/t/secret"), "{part}");
             assert!(
@@ -182,7 +188,12 @@ mod tests {
                 "{part}"
             );
         }
-        assert!(!mail.html.contains("<b>40-page"), "{}", mail.html);
+        assert!(!mail.html.contains("40-page"), "{}", mail.html);
+        let mail = PlainMail::solved(ABOUT).render().unwrap();
+        assert_eq!(
+            mail.subject,
+            "[TD-7F3K2Q] Your report is solved: uploading a Bcc: x@example.com <b>40-page</b> PDF"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! covers a crash between commit and look.
 
 use std::sync::Arc;
+use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Duration, Utc};
 use sqlx::pool::PoolConnection;
@@ -27,8 +28,14 @@ use crate::traces::store as traces;
 pub const WAIT_FOR_TRACE: Duration = Duration::minutes(15);
 /// How far back a span that somebody named is searched for.
 const SPAN_SEARCH_HOURS: i32 = 48;
-/// How far back the sweep searches: what is older was searched when the report came, and waits end sooner.
-const SWEPT_SPAN_HOURS: i32 = 1;
+/// How long staff wait for a search by span that somebody else began.
+const SEARCH_PATIENCE: StdDuration = StdDuration::from_secs(10);
+/// How long whoever sent spans waits for links to them; a trace of usual size takes milliseconds.
+const LINK_PATIENCE: StdDuration = StdDuration::from_secs(2);
+/// Batches whose traces are being linked at a time.
+const LINKERS: usize = 4;
+/// How far back the sweep looks for parts that nobody looked at: a restart takes less.
+const UNSEEN_FOR: Duration = Duration::hours(1);
 /// Waiting links that the sweep takes at a time.
 const SWEEP_PAGE: i64 = 200;
 
@@ -55,6 +62,8 @@ pub struct Resolver {
     outbox_wake: Arc<Notify>,
     /// One search by span at a time.
     span_search: Arc<Semaphore>,
+    /// Batches whose traces are being linked.
+    linking: Arc<Semaphore>,
     /// Reports without an ID for which a trace is looked for at a time.
     suggesting: Arc<Semaphore>,
 }
@@ -68,6 +77,7 @@ impl Resolver {
             clock,
             outbox_wake,
             span_search: Arc::new(Semaphore::new(1)),
+            linking: Arc::new(Semaphore::new(LINKERS)),
             suggesting: Arc::new(Semaphore::new(1)),
         }
     }
@@ -99,6 +109,22 @@ impl Resolver {
         self.clock.now()
     }
 
+    /// To be called after spans of these traces were committed. Waits for the links, but not long: whoever sent the
+    /// spans waits for an answer. What is not looked at here, the sweep looks at.
+    pub async fn traces_stored_soon(&self, ids: Vec<TraceId>) {
+        let Ok(turn) = Arc::clone(&self.linking).try_acquire_owned() else {
+            return;
+        };
+        let resolver = self.clone();
+        let linking = tokio::spawn(async move {
+            if let Err(error) = resolver.traces_stored(&ids).await {
+                tracing::error!(error = %error, "Stored spans could not be linked to tickets yet; the sweep will");
+            }
+            drop(turn);
+        });
+        let _goes_on = tokio::time::timeout(LINK_PATIENCE, linking).await;
+    }
+
     /// To be called after spans of these traces were committed.
     ///
     /// # Errors
@@ -107,10 +133,22 @@ impl Resolver {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
         let mut conn = self.pool.acquire().await?;
         let wanted = store::traces_with_tickets(&mut conn, &ids).await?;
-        for trace_id in wanted.into_iter().filter_map(TraceId::from_uuid) {
-            self.link(&mut conn, trace_id).await?;
-        }
+        self.link_each(&mut conn, wanted.into_iter().filter_map(TraceId::from_uuid))
+            .await;
         Ok(())
+    }
+
+    /// Links traces one after the other: one that can't be read does not keep the others from theirs.
+    async fn link_each(
+        &self,
+        conn: &mut PgConnection,
+        trace_ids: impl IntoIterator<Item = TraceId>,
+    ) {
+        for trace_id in trace_ids {
+            if let Err(error) = self.link(&mut *conn, trace_id).await {
+                tracing::error!(error = %error, trace.id = %trace_id, "A trace could not be linked to its tickets");
+            }
+        }
     }
 
     /// To be called after a ticket with these readings of its trace ID was committed. Returns its link as it is now.
@@ -133,7 +171,8 @@ impl Resolver {
         Ok(Some(link))
     }
 
-    /// Looks for every waiting link's trace and ends the waits that are over. At start-up and every minute.
+    /// Looks for every waiting link's trace, for parts that came to a linked trace unseen, and ends the waits that are
+    /// over. At start-up and every minute: it covers whatever was missed between a commit and its look.
     ///
     /// # Errors
     /// [`ResolveError`]; the next sweep goes on.
@@ -147,6 +186,9 @@ impl Resolver {
             self.look_for_all(&mut conn, &page).await?;
         }
         let now = self.clock.now();
+        let unseen = store::traces_with_unseen_parts(&mut conn, now - UNSEEN_FOR).await?;
+        self.link_each(&mut conn, unseen.into_iter().filter_map(TraceId::from_uuid))
+            .await;
         let mut tx = conn.begin().await?;
         let missing = store::mark_missing(&mut tx, now).await?;
         event::append(
@@ -174,31 +216,32 @@ impl Resolver {
             .map(TraceId::as_uuid)
             .collect();
         let stored = traces::stored_among(&mut *conn, &ids).await?;
-        let mut by_span = Vec::new();
+        let (mut by_id, mut by_span) = (Vec::new(), Vec::new());
         for link in links {
             let found = link
                 .candidates()
                 .into_iter()
                 .find(|id| stored.contains(&id.as_uuid()));
             match (found, link.span()) {
-                (Some(trace_id), _) => self.link(&mut *conn, trace_id).await?,
+                (Some(trace_id), _) => by_id.push(trace_id),
                 (None, Some(span_id)) => by_span.push((link.ticket_id, span_id)),
                 (None, None) => {}
             }
         }
+        self.link_each(&mut *conn, by_id).await;
         let span_ids: Vec<SpanId> = by_span.iter().map(|(_, span_id)| *span_id).collect();
-        for (span_id, trace_id) in self
-            .traces_of_spans(&mut *conn, &span_ids, SWEPT_SPAN_HOURS)
-            .await?
-        {
-            for (ticket_id, _) in by_span.iter().filter(|(_, wanted)| *wanted == span_id) {
-                self.link_by_span(&mut *conn, *ticket_id, trace_id).await?;
+        for (span_id, trace_id) in self.traces_of_spans(conn, &span_ids).await? {
+            let tickets = by_span.iter().filter(|(_, wanted)| *wanted == span_id);
+            for (ticket_id, _) in tickets {
+                self.link_by_span(&mut *conn, *ticket_id, span_id, trace_id)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    /// Links the first reading that is stored. Returns whether there was one.
+    /// Links the first reading that is stored. Returns whether there was one. What may be a span's ID is searched for
+    /// after the answer.
     async fn look(&self, conn: &mut PgConnection, link: &Link) -> Result<bool, ResolveError> {
         let candidates = link.candidates();
         let ids: Vec<Uuid> = candidates.iter().map(|id| id.as_uuid()).collect();
@@ -207,50 +250,59 @@ impl Resolver {
             self.link(conn, found).await?;
             return Ok(true);
         }
-        let Some(span_id) = link.span() else {
-            return Ok(false);
+        if let Some(span_id) = link.span() {
+            self.search_later(link.ticket_id, span_id);
+        }
+        Ok(false)
+    }
+
+    /// One search at a time, since it reads much and anybody can ask for it; while one runs, the sweep does it.
+    fn search_later(&self, ticket_id: Uuid, span_id: SpanId) {
+        let Ok(turn) = Arc::clone(&self.span_search).try_acquire_owned() else {
+            return;
         };
-        let Some(found) = self.trace_of_span(&mut *conn, span_id).await? else {
-            return Ok(false);
-        };
-        self.link_by_span(conn, link.ticket_id, found).await?;
-        Ok(true)
+        let resolver = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = resolver.search_now(ticket_id, span_id).await {
+                tracing::warn!(error = %error, "A span could not be searched for yet; the sweep will");
+            }
+            drop(turn);
+        });
+    }
+
+    async fn search_now(&self, ticket_id: Uuid, span_id: SpanId) -> Result<(), ResolveError> {
+        let mut conn = self.pool.acquire().await?;
+        let found = self.traces_of_spans(&mut conn, &[span_id]).await?;
+        if let Some((_, trace_id)) = found.first() {
+            self.link_by_span(&mut conn, ticket_id, span_id, *trace_id)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn link_by_span(
         &self,
         conn: &mut PgConnection,
         ticket_id: Uuid,
+        span_id: SpanId,
         trace_id: TraceId,
     ) -> Result<(), ResolveError> {
         let waiting_until = self.clock.now() + WAIT_FOR_TRACE;
-        store::repoint(
-            &mut *conn,
-            ticket_id,
-            trace_id,
-            LinkOrigin::Stated,
-            waiting_until,
-        )
-        .await?;
-        self.link(conn, trace_id).await
+        if store::point_by_span(&mut *conn, ticket_id, span_id, trace_id, waiting_until).await? {
+            self.link(conn, trace_id).await?;
+        }
+        Ok(())
     }
 
-    /// The trace in which a span is stored, if it came lately or is pinned. One search at a time, since it reads
-    /// much and anybody can ask for it; while one runs, others find nothing and the sweep looks for them.
+    /// The trace in which a span is stored, if it came lately or is pinned. For staff: waits its turn.
     ///
     /// # Errors
     /// [`ResolveError`].
-    pub async fn trace_of_span(
-        &self,
-        conn: &mut PgConnection,
-        span_id: SpanId,
-    ) -> Result<Option<TraceId>, ResolveError> {
-        let Ok(_turn) = self.span_search.try_acquire() else {
-            return Ok(None);
-        };
-        let found = self
-            .traces_of_spans(conn, &[span_id], SPAN_SEARCH_HOURS)
-            .await?;
+    pub async fn trace_of_span(&self, span_id: SpanId) -> Result<Option<TraceId>, ResolveError> {
+        let turn = tokio::time::timeout(SEARCH_PATIENCE, self.span_search.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Ok(None) };
+        let mut conn = self.pool.acquire().await?;
+        let found = self.traces_of_spans(&mut conn, &[span_id]).await?;
         Ok(found.first().map(|(_, trace_id)| *trace_id))
     }
 
@@ -258,24 +310,21 @@ impl Resolver {
         &self,
         conn: &mut PgConnection,
         span_ids: &[SpanId],
-        hours: i32,
     ) -> Result<Vec<(SpanId, TraceId)>, ResolveError> {
         let mut found = Vec::new();
         if span_ids.is_empty() {
             return Ok(found);
         }
-        for trace_id in traces::candidates_by_spans(&mut *conn, span_ids, hours).await? {
+        for trace_id in traces::candidates_by_spans(&mut *conn, span_ids, SPAN_SEARCH_HOURS).await?
+        {
             let Some(stored) = traces::find(&mut *conn, trace_id).await? else {
                 continue;
             };
-            let raw = RawTrace::unpack(trace_id, &stored)?;
-            let (spans, _) = raw.spans()?;
-            found.extend(
-                spans
-                    .iter()
-                    .filter(|span| span_ids.contains(&span.id))
-                    .map(|span| (span.id, trace_id)),
-            );
+            let wanted = span_ids.to_vec();
+            let looked =
+                tokio::task::spawn_blocking(move || spans_among(trace_id, &stored, &wanted))
+                    .await?;
+            found.extend(looked?.into_iter().map(|span_id| (span_id, trace_id)));
         }
         Ok(found)
     }
@@ -359,6 +408,21 @@ impl Resolver {
         }
         Ok(())
     }
+}
+
+/// Which of these spans a stored trace has.
+fn spans_among(
+    trace_id: TraceId,
+    stored: &traces::StoredTrace,
+    wanted: &[SpanId],
+) -> Result<Vec<SpanId>, ReadError> {
+    let raw = RawTrace::unpack(trace_id, stored)?;
+    let (spans, _) = raw.spans()?;
+    Ok(spans
+        .iter()
+        .map(|placed| placed.id)
+        .filter(|id| wanted.contains(id))
+        .collect())
 }
 
 async fn failure_of(

@@ -197,6 +197,75 @@ pub async fn repoint(
     Ok(done.rows_affected() == 1)
 }
 
+/// Points a waiting link at the trace that holds the span whose ID was typed. `false` if it waits no more.
+///
+/// # Errors
+/// The database's.
+pub async fn point_by_span(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+    span_id: SpanId,
+    trace_id: TraceId,
+    waiting_until: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = query!(
+        "UPDATE links SET state = 'waiting', trace_id = $3, other_ids = '{}', span_id = NULL, waiting_until = $4
+         WHERE ticket_id = $1 AND span_id = $2 AND state IN ('waiting', 'missing')",
+        ticket_id,
+        span_id.as_i64(),
+        trace_id.as_uuid(),
+        waiting_until,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Points a ticket without a trace at one that fits. `false` if it has one by now, or staff took this one away.
+///
+/// # Errors
+/// The database's.
+pub async fn point_by_fit(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+    trace_id: TraceId,
+    waiting_until: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = query!(
+        "UPDATE links SET state = 'waiting', origin = 'suggested', trace_id = $2, waiting_until = $3
+         WHERE ticket_id = $1 AND state = 'none' AND NOT ($2 = ANY (rejected_ids))",
+        ticket_id,
+        trace_id.as_uuid(),
+        waiting_until,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Traces of linked or missing tickets of the last days that got parts since which nobody pinned: the look after
+/// their commit did not come to its end.
+///
+/// # Errors
+/// The database's.
+pub async fn traces_with_unseen_parts(
+    conn: &mut PgConnection,
+    since: DateTime<Utc>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT DISTINCT part.trace_id AS "trace_id!"
+           FROM tickets
+           JOIN links ON links.ticket_id = tickets.id
+           JOIN trace_parts AS part ON part.trace_id = ANY (array_append(links.other_ids, links.trace_id))
+           WHERE tickets.created_at > $1::timestamptz - interval '2 days' AND links.state IN ('linked', 'missing')
+             AND part.received_at > $1
+             AND NOT EXISTS (SELECT 1 FROM pinned_parts AS pinned WHERE pinned.part_id = part.part_id)"#,
+        since,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Waiting links after `after`, in order of ticket, for the sweep.
 ///
 /// # Errors
@@ -254,18 +323,23 @@ pub async fn parts_near(
     let (from, to) = (wanted.occurred_at - WINDOW, wanted.occurred_at + WINDOW);
     query_as!(
         PartSummary,
-        r#"SELECT trace_id, started_at, service, root_name, page_path, user_ref, http_status,
-                  failure_class AS "failure_class: FailureClass", failing_span, failure_message
-           FROM trace_parts
-           WHERE started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4
-             AND (failure_class IS NOT NULL OR page_path = $5) AND service <> 'tracedesk'
-           ORDER BY failure_class IS NULL, abs(extract(epoch FROM started_at - $6)) LIMIT $7"#,
+        // Two arms, so that the first can use the index of failed parts.
+        r#"SELECT trace_id AS "trace_id!", started_at AS "started_at!", service AS "service!", root_name, page_path,
+                  user_ref, http_status, failure_class AS "failure_class: FailureClass", failing_span, failure_message
+           FROM (
+               (SELECT * FROM trace_parts
+                WHERE started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4
+                  AND failure_class IS NOT NULL AND service <> 'tracedesk' LIMIT $6)
+               UNION ALL
+               (SELECT * FROM trace_parts
+                WHERE started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4
+                  AND failure_class IS NULL AND page_path = $5 AND service <> 'tracedesk' LIMIT $6)
+           ) AS near"#,
         from,
         to,
         from - EARLIEST_ARRIVAL,
         to + LATEST_ARRIVAL,
         wanted.page_path,
-        wanted.occurred_at,
         MAX_WEIGHED_PARTS,
     )
     .fetch_all(conn)

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::candidates::{self, Candidate};
 use super::resolve::{ResolveError, Resolver};
-use super::state::LinkOrigin;
 use super::store::{self, Unlinked};
 use crate::tickets::event::{self, TicketEventKind};
 use crate::traces::ids::TraceId;
@@ -78,7 +77,9 @@ impl Resolver {
         };
         let now = self.now();
         let mut tx = conn.begin().await?;
-        store::repoint(&mut tx, ticket_id, trace_id, LinkOrigin::Suggested, now).await?;
+        if !store::point_by_fit(&mut tx, ticket_id, trace_id, now).await? {
+            return Ok(false);
+        }
         let detail = format!("{trace_id}: {}", winner.reasons.join(", "));
         event::append(
             &mut tx,
@@ -103,7 +104,9 @@ impl Resolver {
         for ticket_id in
             store::unlinked_since(&mut conn, self.now() - SUGGESTED_FOR, SWEPT_TICKETS).await?
         {
-            self.suggest(&mut conn, ticket_id).await?;
+            if let Err(error) = self.suggest(&mut conn, ticket_id).await {
+                tracing::error!(error = %error, ticket.id = %ticket_id, "No trace could be suggested for a ticket");
+            }
         }
         Ok(())
     }

@@ -126,10 +126,12 @@ where
         // Tasks, not futures polled from here: one of those could be handed the pool's last connection and never be
         // polled to give it back, while we wait for a connection ourselves.
         let mut on_their_way = JoinSet::new();
+        // Grows until a mail is sent: a server that answers and then refuses us is as good as away.
+        let mut pause = FIRST_PAUSE;
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
-                result = self.take_turn(&mut on_their_way, &wake) => result?,
+                result = self.take_turn(&mut on_their_way, &wake, &mut pause) => result?,
             }
         }
         let rest = async { while on_their_way.join_next().await.is_some() {} };
@@ -146,6 +148,7 @@ where
         self: &Arc<Self>,
         on_their_way: &mut JoinSet<Result<Outcome, sqlx::Error>>,
         wake: &Notify,
+        pause: &mut Duration,
     ) -> anyhow::Result<()> {
         let trouble = match self.claim(MAX_CONCURRENT - on_their_way.len()).await {
             Ok(mails) => {
@@ -155,7 +158,12 @@ where
                 }
                 let is_full = on_their_way.len() == MAX_CONCURRENT;
                 tokio::select! {
-                    Some(done) = on_their_way.join_next() => trouble(done),
+                    Some(done) = on_their_way.join_next() => {
+                        if matches!(done, Ok(Ok(Outcome::Sent))) {
+                            *pause = FIRST_PAUSE;
+                        }
+                        trouble(done)
+                    }
                     () = wake.notified(), if !is_full => None,
                     () = tokio::time::sleep(POLL_INTERVAL), if !is_full => None,
                 }
@@ -163,7 +171,7 @@ where
             Err(error) => Some(Trouble::Database(error)),
         };
         if let Some(trouble) = trouble {
-            self.wait_out(trouble).await?;
+            self.wait_out(trouble, pause).await?;
             // These ran into the same trouble.
             while on_their_way.try_join_next().is_some() {}
         }
@@ -177,9 +185,9 @@ where
         store::claim_due(&mut *self.pool.acquire().await?, limit, LEASE).await
     }
 
-    async fn wait_out(&self, trouble: Trouble) -> anyhow::Result<()> {
+    async fn wait_out(&self, trouble: Trouble, pause: &mut Duration) -> anyhow::Result<()> {
         match trouble {
-            Trouble::MailServer(reason) => self.wait_for_server(&reason).await,
+            Trouble::MailServer(reason) => self.wait_for_server(&reason, pause).await,
             Trouble::Database(sqlx::Error::PoolClosed) => {
                 anyhow::bail!("the database pool was closed")
             }
@@ -191,20 +199,19 @@ where
         Ok(())
     }
 
-    async fn wait_for_server(&self, reason: &str) {
+    async fn wait_for_server(&self, reason: &str, pause: &mut Duration) {
         tracing::warn!(
             reason,
             "Mails can't go out; they are kept until the mail server is back"
         );
-        let mut pause = FIRST_PAUSE;
         loop {
             // Half to one and a half times as long, so that nodes don't come back together.
             tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+            *pause = (*pause * 2).min(MAX_PAUSE);
             match self.mailer.check().await {
                 Ok(()) => break,
                 Err(error) => tracing::debug!(%error, "The mail server is still away"),
             }
-            pause = (pause * 2).min(MAX_PAUSE);
         }
         tracing::info!("The mail server is back");
     }

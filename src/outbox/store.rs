@@ -25,8 +25,9 @@ pub enum MailKind {
     Solved,
 }
 
-/// Automatic mails to one reporter's address in an hour: more is a loop, or someone else's address being mailed.
-pub const MAX_MAILS_AN_HOUR: i64 = 10;
+/// Receipts to one address in an hour: more is a loop, or someone else's address being mailed. Answers of staff are not
+/// bounded: nobody else can cause them.
+pub const MAX_RECEIPTS_AN_HOUR: i64 = 10;
 
 impl MailKind {
     /// What it is, in words for staff.
@@ -79,6 +80,8 @@ pub struct NewMail {
     pub recipient: String,
     /// From [`super::message::new_message_id`].
     pub message_id: String,
+    /// The message that it carries, if it carries one.
+    pub message: Option<Uuid>,
     /// How long it may wait for the ticket's trace; zero sends it at once.
     pub grace: Duration,
     /// When its cause happened.
@@ -98,6 +101,8 @@ pub struct Claimed {
     pub recipient: String,
     /// Made once, so that a repeat can be recognised.
     pub message_id: String,
+    /// The message that it carries, if it carries one.
+    pub message: Option<Uuid>,
     /// How often a mail server has answered about it.
     pub attempts: i32,
     /// The fence.
@@ -139,8 +144,8 @@ pub struct Mail {
 /// When the database can't be reached, or the ticket does not exist.
 pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
-         VALUES ($1, $2, $3, $4, $5, 'queued', now() + make_interval(secs => $6), $7, $8)",
+        "INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at, message)
+         VALUES ($1, $2, $3, $4, $5, 'queued', now() + make_interval(secs => $6), $7, $8, $9)",
         mail.id,
         mail.ticket_id,
         mail.kind as MailKind,
@@ -149,32 +154,11 @@ pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx
         mail.grace.as_secs_f64(),
         !mail.grace.is_zero(),
         mail.created_at,
+        mail.message,
     )
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Queues a mail to a reporter, unless the address got [`MAX_MAILS_AN_HOUR`] of ours in the last hour.
-///
-/// # Errors
-/// When the database can't be reached.
-pub async fn enqueue_bounded(conn: &mut PgConnection, mail: &NewMail) -> Result<bool, sqlx::Error> {
-    let recent = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM (
-               SELECT 1 FROM outbox WHERE recipient = $1 AND created_at > $3::timestamptz - interval '1 hour' LIMIT $2
-           ) AS recent"#,
-        mail.recipient,
-        MAX_MAILS_AN_HOUR,
-        mail.created_at,
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    if recent >= MAX_MAILS_AN_HOUR {
-        return Ok(false);
-    }
-    enqueue(conn, mail).await?;
-    Ok(true)
 }
 
 /// Takes up to `limit` due mails, oldest first, for the time of a lease. From here on they wait for no trace.
@@ -197,7 +181,7 @@ pub async fn claim_due(
            )
            UPDATE outbox SET lease_id = $2, leased_until = now() + make_interval(secs => $3), awaits_trace = false
            FROM due WHERE outbox.id = due.id
-           RETURNING outbox.id, ticket_id, kind AS "kind: MailKind", recipient, message_id, attempts,
+           RETURNING outbox.id, ticket_id, kind AS "kind: MailKind", recipient, message_id, message, attempts,
                      lease_id AS "lease_id!""#,
         i64::try_from(limit).unwrap_or(i64::MAX),
         new_id(),
@@ -353,14 +337,16 @@ pub async fn recent(
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Mail>, sqlx::Error> {
-    let (before_at, before_id) = before.unzip();
+    // No mail is younger than this, so it stands for "from the start".
+    let (before_at, before_id) =
+        before.unwrap_or((DateTime::<Utc>::from_timestamp_nanos(i64::MAX), Uuid::max()));
     sqlx::query_as!(
         Mail,
         r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
                   state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
                   finished_at
            FROM outbox JOIN tickets ON tickets.id = ticket_id
-           WHERE $1::timestamptz IS NULL OR (outbox.created_at, outbox.id) < ($1, $2)
+           WHERE (outbox.created_at, outbox.id) < ($1, $2)
            ORDER BY outbox.created_at DESC, outbox.id DESC
            LIMIT $3"#,
         before_at,

@@ -1,7 +1,7 @@
 //! The SQL of screenshots: those of tickets, and those of forms that were not sent whole yet.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, query, query_as};
+use sqlx::{PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 /// A screenshot without its picture.
@@ -104,6 +104,19 @@ pub async fn delete_draft(
     .execute(conn)
     .await
     .map(drop)
+}
+
+/// How many screenshots wait for their forms to be sent, counted up to `limit`.
+///
+/// # Errors
+/// The database's.
+pub async fn count_unsent(conn: &mut PgConnection, limit: i64) -> Result<i64, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT 1 FROM attachments WHERE ticket_id IS NULL LIMIT $1) AS unsent"#,
+        limit,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Forgets the screenshots of forms that were never sent.

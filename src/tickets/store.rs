@@ -145,6 +145,19 @@ pub async fn messages(
     Ok(newest_first)
 }
 
+/// The text of one message.
+///
+/// # Errors
+/// The database's.
+pub async fn message_body(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    query_scalar!("SELECT body FROM messages WHERE id = $1", id)
+        .fetch_optional(conn)
+        .await
+}
+
 /// An entry of a ticket's history.
 #[derive(Debug, Clone)]
 pub struct TicketEvent {
@@ -180,7 +193,7 @@ pub async fn events(
     Ok(newest_first)
 }
 
-/// Adds a message and what follows: the reporter's opens the ticket again, staff's makes it the reporter's turn.
+/// Adds a message, whose ID it returns, and what follows: the reporter's opens the ticket again, staff's makes it the reporter's turn.
 ///
 /// # Errors
 /// The database's.
@@ -190,7 +203,7 @@ pub async fn add_message(
     staff_id: Option<Uuid>,
     body: &str,
     now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Uuid, sqlx::Error> {
     let (author, kind, status) = match staff_id {
         Some(_) => (
             MessageAuthor::Staff,
@@ -203,10 +216,11 @@ pub async fn add_message(
             TicketStatus::Open,
         ),
     };
+    let id = new_id();
     let mut tx = conn.begin().await?;
     query!(
         "INSERT INTO messages (id, ticket_id, author, staff_id, body, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-        new_id(),
+        id,
         ticket_id,
         author as MessageAuthor,
         staff_id,
@@ -225,7 +239,8 @@ pub async fn add_message(
     .execute(&mut *tx)
     .await?;
     event::append(&mut tx, &[ticket_id], kind, staff_id, None, now).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(id)
 }
 
 /// Moves a ticket to another status, with its place in the history. `false` if it is there already, or gone.

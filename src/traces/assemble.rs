@@ -1,6 +1,6 @@
 //! From stored parts to a whole trace: decompressed, each span once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::facts::{SpanFacts, service_name};
 use super::failure::{self, Failure};
@@ -46,6 +46,8 @@ pub struct PlacedSpan<'a> {
     pub scope: ScopeSpansView<'a>,
     /// Its resource.
     pub resource: ResourceSpansView<'a>,
+    /// The resource's `service.name`.
+    pub service: &'a str,
 }
 
 impl RawTrace {
@@ -79,6 +81,7 @@ impl RawTrace {
             .flat_map(|part| otlp::resource_spans(part))
         {
             let resource = resource?;
+            let service = service_name(resource.resource);
             for scope in resource.scope_spans() {
                 let scope = scope?;
                 for message in scope.spans() {
@@ -90,6 +93,7 @@ impl RawTrace {
                                 span,
                                 scope,
                                 resource,
+                                service,
                             });
                         }
                         _ => duplicate_count += 1,
@@ -111,8 +115,8 @@ impl RawTrace {
             return Ok(self.parts.concat());
         }
         let mut out = Vec::with_capacity(self.parts.iter().map(Vec::len).sum());
-        for placed in spans {
-            placed.put_resource_spans(&mut out);
+        for run in spans.chunk_by(PlacedSpan::is_in_same_scope) {
+            put_resource_spans(&mut out, run);
         }
         Ok(out)
     }
@@ -125,13 +129,7 @@ impl RawTrace {
         let (spans, _) = self.spans()?;
         let facts: Result<Vec<_>, _> = spans
             .iter()
-            .map(|placed| {
-                SpanFacts::read(
-                    &placed.span,
-                    placed.id,
-                    service_name(placed.resource.resource),
-                )
-            })
+            .map(|placed| SpanFacts::read(&placed.span, placed.id, placed.service))
             .collect();
         Ok(failure::find(&facts?))
     }
@@ -149,20 +147,20 @@ impl RawTrace {
             duplicate_count,
             is_truncated: self.is_truncated,
         };
-        let mut encoded: Vec<&[u8]> = Vec::new();
-        for span in placed {
-            // Parts repeat their resources byte for byte; a trace has few.
-            let resource = if let Some(index) = encoded
-                .iter()
-                .position(|known| *known == span.resource.resource)
-            {
+        let mut known: HashMap<&[u8], usize> = HashMap::new();
+        for run in placed.chunk_by(PlacedSpan::is_in_same_scope) {
+            let Some(first) = run.first() else { continue };
+            // Parts repeat their resources byte for byte.
+            let resource = if let Some(&index) = known.get(first.resource.resource) {
                 index
             } else {
-                encoded.push(span.resource.resource);
-                trace.resources.push(resource_of(span.resource.resource)?);
-                encoded.len() - 1
+                trace.resources.push(resource_of(first)?);
+                known.insert(first.resource.resource, trace.resources.len() - 1);
+                trace.resources.len() - 1
             };
-            trace.spans.push(span_of(&span, resource)?);
+            for span in run {
+                trace.spans.push(span_of(span, resource)?);
+            }
         }
         trace
             .spans
@@ -172,24 +170,33 @@ impl RawTrace {
 }
 
 impl PlacedSpan<'_> {
-    /// Writes the span alone under a copy of its scope and resource.
-    fn put_resource_spans(&self, out: &mut Vec<u8>) {
-        let mut scope = Vec::new();
-        wire::put_message(&mut scope, 1, self.scope.scope);
-        wire::put_message(&mut scope, 2, self.span.message);
-        wire::put_message(&mut scope, 3, self.scope.schema_url.as_bytes());
-        let mut resource = Vec::new();
-        wire::put_message(&mut resource, 1, self.resource.resource);
-        wire::put_message(&mut resource, 2, &scope);
-        wire::put_message(&mut resource, 3, self.resource.schema_url.as_bytes());
-        wire::put_message(out, 1, &resource);
+    /// Whether both stand under the same `ScopeSpans`, at the same place of the same part.
+    #[must_use]
+    pub fn is_in_same_scope(&self, other: &Self) -> bool {
+        std::ptr::eq(self.scope.message(), other.scope.message())
     }
 }
 
-fn resource_of(message: &[u8]) -> Result<Resource, WireError> {
+/// Writes spans of one scope under a copy of it and its resource.
+fn put_resource_spans(out: &mut Vec<u8>, run: &[PlacedSpan<'_>]) {
+    let Some(first) = run.first() else { return };
+    let mut scope = Vec::new();
+    wire::put_message(&mut scope, 1, first.scope.scope);
+    for placed in run {
+        wire::put_message(&mut scope, 2, placed.span.message);
+    }
+    wire::put_message(&mut scope, 3, first.scope.schema_url.as_bytes());
+    let mut resource = Vec::new();
+    wire::put_message(&mut resource, 1, first.resource.resource);
+    wire::put_message(&mut resource, 2, &scope);
+    wire::put_message(&mut resource, 3, first.resource.schema_url.as_bytes());
+    wire::put_message(out, 1, &resource);
+}
+
+fn resource_of(placed: &PlacedSpan<'_>) -> Result<Resource, WireError> {
     Ok(Resource {
-        service: service_name(message).to_owned(),
-        attributes: owned(otlp::attributes(message, 1))?,
+        service: placed.service.to_owned(),
+        attributes: owned(otlp::attributes(placed.resource.resource, 1))?,
     })
 }
 

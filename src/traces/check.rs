@@ -1,5 +1,5 @@
-//! Proof, once at the door, that everything below a span, resource or scope can be read: wire format, types, UTF-8 and
-//! nesting. What passed is stored, and nobody who reads it later can meet a surprise.
+//! Proof, once at the door, that everything below a span, resource or scope can be read: wire format, types, UTF-8,
+//! nesting and counts. What passed is stored, and nobody who reads it later can meet a surprise.
 
 use super::otlp::{EventView, LinkView, SpanView, ValueView, scope_label, submessages};
 use super::wire::{Field, Fields, WireError, WireValue};
@@ -7,21 +7,33 @@ use super::wire::{Field, Fields, WireError, WireValue};
 /// How deep arrays and maps may nest in an attribute's value. Three messages a level, and protobuf libraries stop
 /// at 100: 30 * 3 = 90.
 pub const MAX_VALUE_DEPTH: usize = 30;
+/// Most attributes, events, links and values of a span, and of a resource or scope: a hundred times what is usual.
+/// Two bytes of the wire are some fifty once they are shown.
+pub const MAX_ITEMS: usize = 16_384;
+/// Largest resource or scope: each is copied for every trace of a request.
+pub const MAX_SHARED_BYTES: usize = 64 * 1024;
 
-/// Proves that all below an encoded span can be read: wire format, types, UTF-8, nesting.
+/// Proves that all below an encoded span can be read.
 ///
 /// # Errors
 /// What does not fit.
 pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
     let span = SpanView::parse(message)?;
+    let mut items = Items(MAX_ITEMS);
     for field in Fields::new(message) {
         let field = field?;
         match field.number {
             3 => drop(field.text()?),
-            9 => check_attribute(field.bytes()?, 0)?,
+            9 => items.check_attribute(field.bytes()?, 0)?,
             10 | 12 | 14 => drop(field.varint()?),
-            11 => check_attributes(field.bytes()?, 3, EventView::parse)?,
-            13 => check_attributes(field.bytes()?, 4, LinkView::parse)?,
+            11 => {
+                EventView::parse(field.bytes()?)?;
+                items.check_list(field.bytes()?, 3, 0)?;
+            }
+            13 => {
+                LinkView::parse(field.bytes()?)?;
+                items.check_list(field.bytes()?, 4, 0)?;
+            }
             16 => check_fixed32(&field)?,
             _ => {}
         }
@@ -29,58 +41,69 @@ pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
     Ok(span)
 }
 
-/// Proves that an encoded `Resource` or the attributes of an `InstrumentationScope` can be read.
+/// Proves that an encoded `Resource` can be read, and is small enough to be copied.
 ///
 /// # Errors
 /// What does not fit.
 pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
-    check_list(message, 1, 0)
+    check_shared(message, 1)
 }
 
-/// Proves that an encoded `InstrumentationScope` can be read.
+/// Proves that an encoded `InstrumentationScope` can be read, and is small enough to be copied.
 ///
 /// # Errors
 /// What does not fit.
 pub fn check_scope(message: &[u8]) -> Result<(), WireError> {
     scope_label(message)?;
-    check_list(message, 3, 0)
+    check_shared(message, 3)
 }
 
-fn check_attributes<'a, T>(
-    message: &'a [u8],
-    number: u32,
-    parse: impl Fn(&'a [u8]) -> Result<T, WireError>,
-) -> Result<(), WireError> {
-    parse(message)?;
-    check_list(message, number, 0)
-}
-
-fn check_list(message: &[u8], number: u32, depth: usize) -> Result<(), WireError> {
-    submessages(message, number).try_for_each(|entry| check_attribute(entry?, depth))
-}
-
-fn check_attribute(entry: &[u8], depth: usize) -> Result<(), WireError> {
-    for field in Fields::new(entry) {
-        let field = field?;
-        match field.number {
-            1 => drop(field.text()?),
-            2 => check_value(field.bytes()?, depth)?,
-            _ => {}
-        }
+fn check_shared(message: &[u8], number: u32) -> Result<(), WireError> {
+    if message.len() > MAX_SHARED_BYTES {
+        return Err(WireError::TooLarge);
     }
-    Ok(())
+    Items(MAX_ITEMS).check_list(message, number, 0)
 }
 
-fn check_value(message: &[u8], depth: usize) -> Result<(), WireError> {
-    if depth > MAX_VALUE_DEPTH {
-        return Err(WireError::TooDeep);
+/// How many more attributes, events, links and values there may be.
+struct Items(usize);
+
+impl Items {
+    fn take(&mut self) -> Result<(), WireError> {
+        self.0 = self.0.checked_sub(1).ok_or(WireError::TooMany)?;
+        Ok(())
     }
-    match ValueView::parse(message)? {
-        ValueView::Array(values) => {
-            submessages(values, 1).try_for_each(|value| check_value(value?, depth + 1))
+
+    fn check_list(&mut self, message: &[u8], number: u32, depth: usize) -> Result<(), WireError> {
+        self.take()?;
+        submessages(message, number).try_for_each(|entry| self.check_attribute(entry?, depth))
+    }
+
+    fn check_attribute(&mut self, entry: &[u8], depth: usize) -> Result<(), WireError> {
+        self.take()?;
+        for field in Fields::new(entry) {
+            let field = field?;
+            match field.number {
+                1 => drop(field.text()?),
+                2 => self.check_value(field.bytes()?, depth)?,
+                _ => {}
+            }
         }
-        ValueView::Map(entries) => check_list(entries, 1, depth + 1),
-        _ => Ok(()),
+        Ok(())
+    }
+
+    fn check_value(&mut self, message: &[u8], depth: usize) -> Result<(), WireError> {
+        if depth > MAX_VALUE_DEPTH {
+            return Err(WireError::TooDeep);
+        }
+        match ValueView::parse(message)? {
+            ValueView::Array(values) => submessages(values, 1).try_for_each(|value| {
+                self.take()?;
+                self.check_value(value?, depth + 1)
+            }),
+            ValueView::Map(entries) => self.check_list(entries, 1, depth + 1),
+            _ => Ok(()),
+        }
     }
 }
 

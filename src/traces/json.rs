@@ -24,17 +24,12 @@ pub fn write(trace: &RawTrace) -> Result<Vec<u8>, ReadError> {
     };
     json.raw(b"{\"resourceSpans\":[");
     // Spans of one scope follow each other, so each scope is opened once.
-    for (index, run) in spans.chunk_by(is_same_scope).enumerate() {
+    for (index, run) in spans.chunk_by(PlacedSpan::is_in_same_scope).enumerate() {
         json.separate(index);
         json.resource_spans(run)?;
     }
     json.raw(b"]}");
     Ok(json.out)
-}
-
-fn is_same_scope(left: &PlacedSpan<'_>, right: &PlacedSpan<'_>) -> bool {
-    std::ptr::eq(left.scope.scope, right.scope.scope)
-        && std::ptr::eq(left.resource.resource, right.resource.resource)
 }
 
 struct Json {

@@ -156,6 +156,12 @@ impl<'a> ResourceSpansView<'a> {
 }
 
 impl<'a> ScopeSpansView<'a> {
+    /// Its encoded message.
+    #[must_use]
+    pub fn message(&self) -> &'a [u8] {
+        self.message
+    }
+
     /// The encoded spans under this scope.
     pub fn spans(&self) -> impl Iterator<Item = Result<&'a [u8], WireError>> + use<'a> {
         submessages(self.message, 2)

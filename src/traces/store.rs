@@ -55,22 +55,32 @@ pub async fn copy_parts(
     stream.finish().await
 }
 
-/// Reads a trace from both tables. Newest pins and parts overlap: a part that is in both comes once.
+/// Reads a trace from both tables, its first parts if it is larger than [`MAX_TRACE_BYTES`]. Pins and parts overlap:
+/// a part that is in both comes once.
 ///
 /// # Errors
 /// The database's.
-#[tracing::instrument(name = "find trace", skip_all)]
 pub async fn find(
     conn: &mut PgConnection,
     trace_id: TraceId,
 ) -> Result<Option<StoredTrace>, sqlx::Error> {
     let rows = query!(
-        r#"SELECT part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!" FROM (
-               SELECT part_id, raw_bytes, payload FROM trace_parts WHERE trace_id = $1
-               UNION ALL
-               SELECT part_id, raw_bytes, payload FROM pinned_parts WHERE trace_id = $1
-           ) AS parts"#,
+        // Cut before payloads are fetched: a client's bug may put a million parts under one ID. A part that is in
+        // both tables counts twice here, hence twice the bound.
+        r#"SELECT part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!"
+           FROM (
+               SELECT part_id, raw_bytes, payload,
+                      sum(raw_bytes) OVER (ORDER BY part_id ROWS UNBOUNDED PRECEDING) - raw_bytes AS before
+               FROM (
+                   SELECT part_id, raw_bytes, payload FROM trace_parts WHERE trace_id = $1
+                   UNION ALL
+                   SELECT part_id, raw_bytes, payload FROM pinned_parts WHERE trace_id = $1
+               ) AS both_tables
+           ) AS parts
+           WHERE before <= 2 * $2::bigint
+           ORDER BY part_id"#,
         trace_id.as_uuid(),
+        MAX_TRACE_BYTES,
     )
     .fetch_all(conn)
     .await?;
@@ -82,20 +92,17 @@ pub async fn find(
             payload: row.payload,
         })
         .collect();
-    parts.sort_by_key(|part| part.part_id);
     parts.dedup_by_key(|part| part.part_id);
-    if parts.is_empty() {
-        return Ok(None);
-    }
-    let mut total = 0;
-    let before = parts.len();
+    let (mut total, found) = (0, parts.len());
+    // The first part always counts, however large.
     parts.retain(|part| {
         total += i64::from(part.raw_bytes);
-        total <= MAX_TRACE_BYTES
+        total <= MAX_TRACE_BYTES || total == i64::from(part.raw_bytes)
     });
-    Ok(Some(StoredTrace {
-        is_truncated: parts.len() < before,
+    let is_truncated = parts.len() < found || total > MAX_TRACE_BYTES;
+    Ok((found > 0).then_some(StoredTrace {
         parts,
+        is_truncated,
     }))
 }
 
@@ -211,10 +218,7 @@ pub async fn ensure_partitions(
         let Some(day) = today.checked_add_days(Days::new(ahead)) else {
             continue;
         };
-        if !existing
-            .iter()
-            .any(|partition| partition.name == partition_name(day))
-        {
+        if !existing.iter().any(|name| *name == partition_name(day)) {
             create_partition(&mut *conn, day).await?;
         }
     }
@@ -231,10 +235,7 @@ async fn create_partition(conn: &mut PgConnection, day: NaiveDate) -> Result<(),
         .fetch_one(&mut *tx)
         .await?;
     // Another node may have made it while this one waited for the lock.
-    let exists = partitions(&mut tx)
-        .await?
-        .iter()
-        .any(|partition| partition.name == name);
+    let exists = partitions(&mut tx).await?.contains(&name);
     if !exists {
         let statements = [
             format!("CREATE TABLE {name} (LIKE trace_parts INCLUDING DEFAULTS INCLUDING STORAGE)"),
@@ -251,31 +252,20 @@ async fn create_partition(conn: &mut PgConnection, day: NaiveDate) -> Result<(),
     tx.commit().await
 }
 
-struct Partition {
-    name: String,
-    is_detaching: bool,
-}
-
-async fn partitions(conn: &mut PgConnection) -> Result<Vec<Partition>, sqlx::Error> {
-    let rows = query!(
-        "SELECT class.relname AS name, inherits.inhdetachpending AS is_detaching
+async fn partitions(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar!(
+        "SELECT class.relname::text AS name
          FROM pg_inherits AS inherits JOIN pg_class AS class ON class.oid = inherits.inhrelid
          WHERE inherits.inhparent = 'trace_parts'::regclass
          ORDER BY class.relname"
     )
     .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Partition {
-            name: row.name,
-            is_detaching: row.is_detaching,
-        })
-        .collect())
+    .await
+    .map(|names| names.into_iter().flatten().collect())
 }
 
-/// Drops the partitions of the days before `oldest_kept`; returns how many. `conn` must not be in a transaction:
-/// detaching concurrently does not stop readers and writers, and can't be part of one.
+/// Drops the partitions of the days before `oldest_kept`; returns how many. Waits two seconds for readers and writers
+/// of the moment, and otherwise leaves it to the next hour: those who come meanwhile wait behind it.
 ///
 /// # Errors
 /// The database's.
@@ -283,48 +273,34 @@ pub async fn drop_partitions_before(
     conn: &mut PgConnection,
     oldest_kept: NaiveDate,
 ) -> Result<usize, sqlx::Error> {
-    let locked = query_scalar!(
-        r#"SELECT pg_try_advisory_lock($1) AS "locked!""#,
+    let mut tx = sqlx::Connection::begin(conn).await?;
+    query!("SET LOCAL lock_timeout = '2s'")
+        .execute(&mut *tx)
+        .await?;
+    let is_ours = query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock($1) AS "locked!""#,
         PARTITION_LOCK
     )
-    .fetch_one(&mut *conn)
+    .fetch_one(&mut *tx)
     .await?;
-    if !locked {
+    if !is_ours {
         return Ok(0); // another node is at it
     }
-    let dropped = drop_locked(&mut *conn, oldest_kept).await;
-    query_scalar!("SELECT pg_advisory_unlock($1)", PARTITION_LOCK)
-        .fetch_one(conn)
-        .await?;
-    dropped
-}
-
-async fn drop_locked(
-    conn: &mut PgConnection,
-    oldest_kept: NaiveDate,
-) -> Result<usize, sqlx::Error> {
     let limit = partition_name(oldest_kept);
-    let old = partitions(&mut *conn).await?;
-    let mut dropped = 0;
     // Names sort as their dates do.
-    for Partition { name, is_detaching } in
-        old.into_iter().filter(|partition| partition.name < limit)
-    {
-        let how = if is_detaching {
-            "FINALIZE"
-        } else {
-            "CONCURRENTLY"
-        };
-        for statement in [
-            format!("ALTER TABLE trace_parts DETACH PARTITION {name} {how}"),
-            format!("DROP TABLE {name}"),
-        ] {
-            // Named by us, from the catalogue.
-            query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
-        }
-        dropped += 1;
+    let old: Vec<String> = partitions(&mut tx)
+        .await?
+        .into_iter()
+        .filter(|name| *name < limit)
+        .collect();
+    for name in &old {
+        // Named by us, from the catalogue.
+        query(AssertSqlSafe(format!("DROP TABLE {name}")))
+            .execute(&mut *tx)
+            .await?;
     }
-    Ok(dropped)
+    tx.commit().await?;
+    Ok(old.len())
 }
 
 fn partition_name(day: NaiveDate) -> String {

@@ -23,6 +23,15 @@ pub enum WireError {
     /// A string field whose bytes are not UTF-8.
     #[error("field {0} is not valid UTF-8")]
     NotUtf8(u32),
+    /// More than [`super::check::MAX_ITEMS`].
+    #[error(
+        "there are more than {} attributes, events, links and values",
+        super::check::MAX_ITEMS
+    )]
+    TooMany,
+    /// A resource or scope over [`super::check::MAX_SHARED_BYTES`].
+    #[error("a resource or scope is over {} bytes", super::check::MAX_SHARED_BYTES)]
+    TooLarge,
     /// Attribute values nested deeper than [`super::check::MAX_VALUE_DEPTH`].
     #[error("an attribute's value is nested too deep")]
     TooDeep,
@@ -72,7 +81,19 @@ impl<'a> Fields<'a> {
         Ok(head)
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, WireError> {
+        // Nearly all tags and lengths are one byte.
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0_u64;
         for (index, &byte) in self.rest.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);

@@ -355,7 +355,7 @@ impl TestApp {
             csrf_token: String::new(),
         };
         let page = desk.page("/desk").await;
-        desk.csrf_token = between(&page, "name=\"csrf_token\" value=\"", "\"").to_owned();
+        between(&page, "name=\"csrf_token\" value=\"", "\"").clone_into(&mut desk.csrf_token);
         desk
     }
 
@@ -371,6 +371,13 @@ impl TestApp {
         })
         .await;
         to_staff().swap_remove(number)
+    }
+
+    /// The first mail to this address; waits for it.
+    pub(crate) async fn mail_to(&self, address: &str) -> Mail {
+        let find = || self.mails().into_iter().find(|mail| mail.to == address);
+        eventually("a mail is sent", async || find().is_some()).await;
+        find().unwrap()
     }
 
     /// All mails sent so far.
@@ -392,11 +399,6 @@ impl TestApp {
             .iter()
             .map(|(_, path)| Mail::read(&std::fs::read(path).unwrap()))
             .collect()
-    }
-
-    /// The mail server, to be taken down and up.
-    pub(crate) fn smtp(&mut self) -> &mut Smtpd {
-        self.smtp.as_mut().expect("started with Builder::smtp")
     }
 
     /// Runs the `tracedesk` program on this service's database; `stdin` is what it reads.
@@ -467,11 +469,11 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if self.running.is_some() && !std::thread::panicking() {
-            panic!(
-                "end the test with app.finish().await, which looks for dead tasks and mail left behind"
-            );
-        }
+        let is_ended = self.running.is_none() || std::thread::panicking();
+        assert!(
+            is_ended,
+            "end the test with app.finish().await, which looks for dead tasks and mail left behind"
+        );
     }
 }
 
@@ -518,8 +520,6 @@ pub(crate) struct Mail {
     pub(crate) text: String,
     /// The HTML part.
     pub(crate) html: String,
-    /// Headers and body as sent.
-    pub(crate) raw: String,
 }
 
 impl Mail {
@@ -531,7 +531,6 @@ impl Mail {
             subject: mail.subject().unwrap_or_default().to_owned(),
             text: mail.body_text(0).unwrap_or_default().into_owned(),
             html: mail.body_html(0).unwrap_or_default().into_owned(),
-            raw: String::from_utf8_lossy(data).into_owned(),
         }
     }
 }

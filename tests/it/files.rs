@@ -201,8 +201,11 @@ async fn comes_back_as_json(other: &TestApp, json: &str, protobuf: &TracesData) 
     assert_eq!(by_span(&again), by_span(protobuf));
 }
 
+/// A span, its resource and its scope, encoded.
+type Encoded = (Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// Each span's bytes with those of its resource and scope, whatever the order.
-fn by_span(data: &TracesData) -> BTreeMap<Vec<u8>, (Vec<u8>, Vec<u8>, Vec<u8>)> {
+fn by_span(data: &TracesData) -> BTreeMap<Vec<u8>, Encoded> {
     let mut all = BTreeMap::new();
     for resource in &data.resource_spans {
         for scope in &resource.scope_spans {

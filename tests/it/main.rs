@@ -1,12 +1,17 @@
 //! tracedesk as its users meet it, on a real Postgres.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on may panic"
+)]
 
 mod access;
 mod app;
 mod browser;
 mod cluster;
 mod embedded;
+mod failures;
 mod files;
 mod form;
 mod linking;
@@ -16,6 +21,7 @@ mod outbox;
 mod own_traces;
 mod proxy;
 mod reports;
+mod roundtrip;
 mod sdk;
 mod smtp;
 mod spans;

@@ -85,6 +85,7 @@ async fn open_ticket(pool: &PgPool) -> Uuid {
 
 async fn enqueue(pool: &PgPool, ticket_id: Uuid, recipient: &str, grace: Duration) -> Uuid {
     let mail = NewMail {
+        message: None,
         id: new_id(),
         ticket_id,
         kind: MailKind::StaffNotice,

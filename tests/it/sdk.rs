@@ -7,7 +7,7 @@ use tracedesk::access::api_key::Scope;
 
 use crate::app::TestApp;
 
-/// Runs tests/data/otel_client.py against the service.
+/// Runs `tests/data/otel_client.py` against the service.
 async fn run_client(app: &TestApp, key: &str, encoding: &str, compression: &str) -> Output {
     let python = std::env::var("TRACEDESK_TEST_PYTHON").expect(
         "TRACEDESK_TEST_PYTHON must name a Python that has the OpenTelemetry SDK; ./test sets it",

@@ -423,7 +423,7 @@ async fn a_mail_that_failed_says_why_and_is_sent_again() {
     })
     .await;
     browser.goto(app.url("/desk/mail")).await;
-    let row = browser.text(".mail tbody").await;
+    let row = browser.text(".mail tr:has(.bad)").await;
     for words in [
         "Failed",
         "reject-once-550@example.com",
@@ -442,9 +442,12 @@ async fn a_mail_that_failed_says_why_and_is_sent_again() {
     browser.goto(app.url("/desk/mail")).await;
     browser.click("form[action$='/resend'] button").await;
     browser
-        .until("document.querySelector('.m-state').innerText === 'Sent'")
+        .until("document.querySelectorAll('.mail .good').length === 2")
         .await;
-    assert_eq!(app.mail().await.to, "reject-once-550@example.com");
+    assert_eq!(
+        app.mail_to("reject-once-550@example.com").await.to,
+        "reject-once-550@example.com"
+    );
     assert_eq!(browser.count("form[action$='/resend']").await, 0);
     open_ticket_page(&app, &browser, &ticket).await;
     assert!(

@@ -355,14 +355,12 @@ impl Browser {
         self.client.execute_async(script, Vec::new()).await.unwrap()
     }
 
-    /// A picture of the window, or of the whole page, as PNG.
-    pub(crate) async fn screenshot(&self, is_whole_page: bool) -> Vec<u8> {
-        let mut options = json!({ "format": "png" });
-        if is_whole_page {
-            let size = self.cdp("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
-            options["captureBeyondViewport"] = json!(true);
-            options["clip"] = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
-        }
+    /// A picture of the whole page as PNG.
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
+        let size = &self.cdp("Page.getLayoutMetrics", json!({})).await["cssContentSize"];
+        let clip =
+            json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
+        let options = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.cdp("Page.captureScreenshot", options).await;
         STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
@@ -381,7 +379,7 @@ impl Browser {
         self.client.execute(&script, Vec::new()).await
     }
 
-    /// A command of the Chrome DevTools Protocol.
+    /// A command of the Chrome `DevTools` Protocol.
     async fn cdp(&self, command: &str, params: Value) -> Value {
         let body = json!({ "cmd": command, "params": params });
         self.command("goog/cdp/execute", body).await
@@ -402,7 +400,7 @@ fn is_answer_of_page(message: &str) -> bool {
         && !url.contains(".json")
 }
 
-/// What chromedriver does beyond the WebDriver standard.
+/// What chromedriver does beyond the `WebDriver` standard.
 #[derive(Debug)]
 struct ChromeCommand {
     path: &'static str,

@@ -82,7 +82,7 @@ async fn mistakes_are_told_beside_their_fields_and_nothing_typed_is_lost() {
     correct_every_mistake(&browser).await;
     let sent = tickets(&app).await;
     assert_eq!(sent.len(), 1);
-    let since = Utc::now() - sent[0].1;
+    let since = app.state.clock.now() - sent[0].1;
     assert!(
         since > TimeDelta::minutes(29) && since < TimeDelta::minutes(31),
         "{since}"
@@ -195,7 +195,7 @@ async fn a_picked_time_is_the_reporters_own() {
     browser.click("label:has(#when-at)").await;
     // The picker starts at now, as the reporter's clock shows it.
     let local = browser.value("#occurred_at").await;
-    let east = Utc::now() + TimeDelta::minutes(5 * 60 + 45);
+    let east = app.state.clock.now() + TimeDelta::minutes(5 * 60 + 45);
     assert_eq!(local[..10], east.format("%Y-%m-%d").to_string());
     let picked = (east - TimeDelta::hours(3))
         .format("%Y-%m-%dT%H:%M")
@@ -203,7 +203,7 @@ async fn a_picked_time_is_the_reporters_own() {
     browser.pick("#occurred_at", &picked).await;
     browser.click("#report button.primary").await;
     browser.until_shown("Thank you, your report is in.").await;
-    let since = Utc::now() - tickets(&app).await[0].1;
+    let since = app.state.clock.now() - tickets(&app).await[0].1;
     assert!(
         (since - TimeDelta::hours(3)).num_minutes().abs() <= 1,
         "{since}"

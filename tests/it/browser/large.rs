@@ -1,5 +1,6 @@
 //! A trace of ten thousand spans scrolls as one of ten does.
 
+use chrono::{DateTime, Utc};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
@@ -25,9 +26,8 @@ fn text(key: &str, value: &str) -> KeyValue {
 }
 
 /// Batches of a hundred documents under one root; one document of one batch fails, and takes batch and root with it.
-fn batches(trace_id: &[u8]) -> TracesData {
-    let start =
-        u64::try_from(chrono::Utc::now().timestamp_nanos_opt().unwrap()).unwrap() - 60_000_000_000;
+fn batches(trace_id: &[u8], now: DateTime<Utc>) -> TracesData {
+    let start = u64::try_from(now.timestamp_nanos_opt().unwrap()).unwrap() - 60_000_000_000;
     let span = |number: u64| {
         let parent = if number == 1 {
             0
@@ -95,7 +95,8 @@ fn batches(trace_id: &[u8]) -> TracesData {
 async fn ten_thousand_spans_scroll_with_only_what_is_visible_in_the_page() {
     let app = TestApp::start().await;
     let trace_id = new_id();
-    app.send_spans(&batches(trace_id.as_bytes())).await;
+    app.send_spans(&batches(trace_id.as_bytes(), app.state.clock.now()))
+        .await;
     let browser = signed_in(&app).await;
     browser
         .goto(app.url(&format!("/desk/traces/{}", trace_id.simple())))

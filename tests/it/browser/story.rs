@@ -22,7 +22,7 @@ async fn a_failure_becomes_a_report_a_mail_and_an_answer() {
     let trace_id = run_failing_chat(&app).await;
     let reporter = Browser::open().await;
     let reference = send_report(&app, &reporter, &trace_id).await;
-    let mail = app.mail().await;
+    let mail = app.mail_to("support@example.com").await;
     assert_mail_tells_it_all(&mail, &reference, &trace_id);
     answer(&app, &mail, &reference).await;
     reporter.reload().await;
