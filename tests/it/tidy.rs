@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 /// Modules from the ground up: each may import what stands on a lower floor, and nothing beside it.
 const FLOORS: &[&[&str]] = &[
     &["clock", "config", "db"],
-    &["trace_context"],
+    &["token", "trace_context"],
     &["http"],
+    &["limits"],
     &["tickets", "traces", "outbox"],
     &["links", "access"],
     &["api", "desk", "ingest", "intake"],
@@ -32,8 +33,6 @@ const KNOW_SHARED: &[&str] = &[
     "workers",
     "cli",
 ];
-/// Imports against the rule, each with its reason. Take away, don't add.
-const TOLERATED: &[(&str, &str)] = &[];
 
 /// Longest file, its tests not counted.
 const MAX_FILE_LINES: usize = 400;
@@ -125,7 +124,7 @@ fn floor(module: &str) -> Option<usize> {
 }
 
 fn may_import(from: &str, to: &str) -> bool {
-    if from == to || to == LEAF || TOLERATED.contains(&(from, to)) {
+    if from == to || to == LEAF {
         return true;
     }
     if to == SHARED {
@@ -148,10 +147,12 @@ fn imports_run_one_way() {
         if matches!(module, "main" | "lib") {
             continue;
         }
-        assert!(
-            module == SHARED || floor(module).is_some(),
-            "{module} has no floor: say in tidy.rs where it stands"
-        );
+        if module != SHARED && floor(module).is_none() {
+            against.push(format!(
+                "{module} has no floor: say in tidy.rs where it stands"
+            ));
+            continue;
+        }
         let text = read(&file);
         for import in imports(without_tests(&text)) {
             if !may_import(module, &import) {
