@@ -16,6 +16,7 @@ const SELF_EVIDENT: &[&str] = &[
     "id",
     "attempts",
     "body",
+    "count",
     "email",
     "failing_service",
     "failing_span_id",
