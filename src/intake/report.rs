@@ -342,8 +342,8 @@ mod tests {
                 "page_url",
                 "occurred_at",
                 "kind",
-                "email",
-                "trace_id"
+                "trace_id",
+                "email"
             ]
         );
     }
