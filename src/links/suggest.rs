@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::candidates::{self, Candidate};
 use super::resolve::{ResolveError, Resolver};
-use super::store::{self, Unlinked};
+use super::unlinked::{self, Unlinked};
 use crate::tickets::event::{self, TicketEventKind};
 use crate::traces::ids::TraceId;
 
@@ -24,14 +24,14 @@ pub async fn candidates_of(
     conn: &mut PgConnection,
     ticket_id: Uuid,
 ) -> Result<Vec<Candidate>, sqlx::Error> {
-    match store::unlinked(&mut *conn, ticket_id).await? {
+    match unlinked::unlinked(&mut *conn, ticket_id).await? {
         Some(ticket) => weigh(conn, &ticket).await,
         None => Ok(Vec::new()),
     }
 }
 
 async fn weigh(conn: &mut PgConnection, ticket: &Unlinked) -> Result<Vec<Candidate>, sqlx::Error> {
-    let mut parts = store::parts_near(conn, &ticket.wanted).await?;
+    let mut parts = unlinked::parts_near(conn, &ticket.wanted).await?;
     parts.retain(|part| !ticket.rejected_ids.contains(&part.trace_id));
     Ok(candidates::rank(&ticket.wanted, parts))
 }
@@ -77,7 +77,7 @@ impl Resolver {
         };
         let now = self.now();
         let mut tx = conn.begin().await?;
-        if !store::point_by_fit(&mut tx, ticket_id, trace_id, now).await? {
+        if !unlinked::point_by_fit(&mut tx, ticket_id, trace_id, now).await? {
             return Ok(false);
         }
         let detail = format!("{trace_id}: {}", winner.reasons.join(", "));
@@ -102,7 +102,7 @@ impl Resolver {
     pub async fn sweep_suggestions(&self) -> Result<(), ResolveError> {
         let mut conn = self.acquire().await?;
         for ticket_id in
-            store::unlinked_since(&mut conn, self.now() - SUGGESTED_FOR, SWEPT_TICKETS).await?
+            unlinked::unlinked_since(&mut conn, self.now() - SUGGESTED_FOR, SWEPT_TICKETS).await?
         {
             if let Err(error) = self.suggest(&mut conn, ticket_id).await {
                 tracing::error!(error = %error, ticket.id = %ticket_id, "No trace could be suggested for a ticket");
@@ -118,7 +118,7 @@ impl Resolver {
     pub async fn reject(&self, ticket_id: Uuid, staff_id: Uuid) -> Result<bool, ResolveError> {
         let mut conn = self.acquire().await?;
         let mut tx = conn.begin().await?;
-        let Some(rejected) = store::reject(&mut tx, ticket_id).await? else {
+        let Some(rejected) = unlinked::reject(&mut tx, ticket_id).await? else {
             return Ok(false);
         };
         let detail = TraceId::from_uuid(rejected).map(|id| id.to_string());

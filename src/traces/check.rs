@@ -1,7 +1,7 @@
 //! Proof, once at the door, that everything below a span, resource or scope can be read: wire format, types, UTF-8,
 //! nesting and counts. What passed is stored, and nobody who reads it later can meet a surprise.
 
-use super::otlp::{EventView, LinkView, SpanView, ValueView, scope_label, submessages};
+use super::otlp::{EventView, LinkView, SpanView, scope_label, submessages};
 use super::wire::{Field, Fields, WireError, WireValue};
 
 /// How deep arrays and maps may nest in an attribute's value. Three messages a level, and protobuf libraries stop
@@ -46,7 +46,28 @@ pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
 /// # Errors
 /// What does not fit.
 pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
-    check_shared(message, 1)
+    let mut items = Items::shared(message)?;
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            1 => items.check_attribute(field.bytes()?, 0)?,
+            2 => drop(field.varint()?),
+            3 => check_entity(field.bytes()?)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `EntityRef`: texts only.
+fn check_entity(message: &[u8]) -> Result<(), WireError> {
+    for field in Fields::new(message) {
+        let field = field?;
+        if matches!(field.number, 1..=4) {
+            field.text()?;
+        }
+    }
+    Ok(())
 }
 
 /// Proves that an encoded `InstrumentationScope` can be read, and is small enough to be copied.
@@ -55,20 +76,30 @@ pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
 /// What does not fit.
 pub fn check_scope(message: &[u8]) -> Result<(), WireError> {
     scope_label(message)?;
-    check_shared(message, 3)
-}
-
-fn check_shared(message: &[u8], number: u32) -> Result<(), WireError> {
-    if message.len() > MAX_SHARED_BYTES {
-        return Err(WireError::TooLarge);
+    let mut items = Items::shared(message)?;
+    for field in Fields::new(message) {
+        let field = field?;
+        match field.number {
+            3 => items.check_attribute(field.bytes()?, 0)?,
+            4 => drop(field.varint()?),
+            _ => {}
+        }
     }
-    Items(MAX_ITEMS).check_list(message, number, 0)
+    Ok(())
 }
 
 /// How many more attributes, events, links and values there may be.
 struct Items(usize);
 
 impl Items {
+    /// Those of a resource or scope.
+    fn shared(message: &[u8]) -> Result<Self, WireError> {
+        if message.len() > MAX_SHARED_BYTES {
+            return Err(WireError::TooLarge);
+        }
+        Ok(Self(MAX_ITEMS))
+    }
+
     fn take(&mut self) -> Result<(), WireError> {
         self.0 = self.0.checked_sub(1).ok_or(WireError::TooMany)?;
         Ok(())
@@ -86,24 +117,38 @@ impl Items {
             match field.number {
                 1 => drop(field.text()?),
                 2 => self.check_value(field.bytes()?, depth)?,
+                3 => drop(field.varint()?),
                 _ => {}
             }
         }
         Ok(())
     }
 
+    /// Each of its fields, though only the last one counts: other readers of what we answer look at all of them.
     fn check_value(&mut self, message: &[u8], depth: usize) -> Result<(), WireError> {
         if depth > MAX_VALUE_DEPTH {
             return Err(WireError::TooDeep);
         }
-        match ValueView::parse(message)? {
-            ValueView::Array(values) => submessages(values, 1).try_for_each(|value| {
-                self.take()?;
-                self.check_value(value?, depth + 1)
-            }),
-            ValueView::Map(entries) => self.check_list(entries, 1, depth + 1),
-            _ => Ok(()),
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                1 => drop(field.text()?),
+                2 | 3 | 8 => drop(field.varint()?),
+                4 => drop(field.fixed64()?),
+                5 => self.check_values(field.bytes()?, depth + 1)?,
+                6 => self.check_list(field.bytes()?, 1, depth + 1)?,
+                7 => drop(field.bytes()?),
+                _ => {}
+            }
         }
+        Ok(())
+    }
+
+    fn check_values(&mut self, array: &[u8], depth: usize) -> Result<(), WireError> {
+        submessages(array, 1).try_for_each(|value| {
+            self.take()?;
+            self.check_value(value?, depth)
+        })
     }
 }
 

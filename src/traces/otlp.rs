@@ -313,7 +313,7 @@ pub fn array_values(message: &[u8]) -> impl Iterator<Item = Result<ValueView<'_>
 }
 
 impl<'a> ValueView<'a> {
-    pub(super) fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
         let mut value = Self::Empty;
         for field in Fields::new(message) {
             let field = field?;

@@ -115,8 +115,8 @@ impl<'a> Fields<'a> {
     }
 
     fn field(&mut self) -> Result<Field<'a>, WireError> {
-        let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).map_err(|_too_large| WireError::BadTag)?;
+        let tag = u32::try_from(self.varint()?).map_err(|_too_large| WireError::BadTag)?;
+        let number = tag >> 3;
         if number == 0 {
             return Err(WireError::BadTag);
         }
@@ -281,6 +281,11 @@ mod tests {
         assert_eq!(first(&[0xff; 11]), WireError::Overlong);
         assert_eq!(first(&[0x0b]), WireError::BadTag);
         assert_eq!(first(&[0x00, 0x00]), WireError::BadTag);
+        // Field 2^29: other readers refuse it.
+        assert_eq!(
+            first(&[0x80, 0x80, 0x80, 0x80, 0x10, 0x00]),
+            WireError::BadTag
+        );
     }
 
     proptest! {

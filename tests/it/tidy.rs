@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// Modules from the ground up: each may import what stands on a lower floor, and nothing beside it.
 const FLOORS: &[&[&str]] = &[
     &["clock", "config", "db"],
-    &["trace_context"],
+    &["token", "trace_context"],
     &["http"],
-    &["tickets", "traces", "outbox"],
+    &["limits", "tickets", "traces", "outbox"],
     &["links", "access"],
     &["api", "desk", "ingest", "intake"],
     &["telemetry"],
