@@ -167,11 +167,11 @@ pub fn fill(
     eprintln!("storing traces {from} to {to}");
     postgres.runtime.block_on(async {
         let mut conn = postgres.pool.acquire().await?;
-        for (batch, first) in (from..to).step_by(TRACES_PER_BATCH).enumerate() {
-            let day = Days::new(batch as u64 % DAYS);
+        for (batch, first) in (0_u64..).zip((from..to).step_by(TRACES_PER_BATCH)) {
+            let day = Days::new(batch % DAYS);
             let parts = parts(bodies, first, day)?;
             let received_at = Clock::system().now() - day;
-            if batch < DAYS as usize {
+            if batch < DAYS {
                 store::ensure_partitions(&mut conn, received_at.date_naive()).await?;
             }
             store::copy_parts(&mut conn, &parts, received_at).await?;

@@ -16,7 +16,7 @@ use crate::client::Connection;
 /// Postgres's own cache: an eighth of a small server's memory.
 const SHARED_BUFFERS_MB: u32 = 512;
 /// A process that is not ready by then never will be.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Between two looks whether it is ready.
 const POLL: Duration = Duration::from_millis(1);
 

@@ -126,13 +126,20 @@ impl Row {
 
 /// The table in Markdown.
 pub fn render(rows: &[Row]) -> String {
-    let mut text =
-        "| what | ours | limit beside it | ratio | aim |\n|---|---|---|---|---|\n".to_owned();
-    for row in rows {
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {} |\n",
-            row.what, row.ours, row.limit, row.ratio, row.aim
-        ));
-    }
-    text
+    let head = "| what | ours | limit beside it | ratio | aim |\n|---|---|---|---|---|".to_owned();
+    let lines = rows.iter().map(|row| {
+        let Row {
+            what,
+            ours,
+            limit,
+            ratio,
+            aim,
+        } = row;
+        format!("| {what} | {ours} | {limit} | {ratio} | {aim} |")
+    });
+    [head]
+        .into_iter()
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
