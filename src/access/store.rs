@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::api_key::Scope;
 use super::session::Role;
 use crate::clock::new_id;
+use crate::db::grouped::Lookup;
 
 /// "Last used" is written at most this often, so that a busy key does not cost a write a request.
 const LAST_USED_EVERY: Duration = Duration::minutes(1);
@@ -133,6 +134,21 @@ pub async fn find_keys(
         Some((row.secret_hash.try_into().ok()?, key))
     });
     Ok(keys.collect())
+}
+
+/// API keys by the hash of their secret, without those that are revoked.
+pub struct Keys;
+
+impl Lookup for Keys {
+    type Key = [u8; 32];
+    type Found = KeyRow;
+
+    async fn look(
+        conn: &mut PgConnection,
+        hashes: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], KeyRow>, sqlx::Error> {
+        find_keys(conn, hashes).await
+    }
 }
 
 /// Notes that a key was used, if that was not noted a moment ago.
