@@ -75,6 +75,10 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Of each request, sorted.
     pub latencies: Vec<Duration>,
+    /// Processor time of the server that was asked, in microseconds a request.
+    pub server_us: f64,
+    /// The same of Postgres.
+    pub postgres_us: f64,
 }
 
 impl Outcome {
@@ -142,6 +146,8 @@ where
         requests: latencies.len() as u64,
         elapsed,
         latencies,
+        server_us: 0.0,
+        postgres_us: 0.0,
     })
 }
 

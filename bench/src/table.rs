@@ -51,19 +51,25 @@ impl Series {
 pub struct Rates {
     pub per_second: Series,
     pub p99_ms: Series,
+    pub server_us: Series,
+    pub postgres_us: Series,
 }
 
 impl Rates {
     pub fn add(&mut self, outcome: &Outcome) {
         self.per_second.add(outcome.per_second());
         self.p99_ms.add(outcome.p99_ms());
+        self.server_us.add(outcome.server_us);
+        self.postgres_us.add(outcome.postgres_us);
     }
 
     pub fn text(&self) -> String {
         format!(
-            "{}, p99 {} ms",
+            "{}, p99 {} ms, CPU {:.0} + {:.0} us",
             self.per_second.text(),
-            short(self.p99_ms.median())
+            short(self.p99_ms.median()),
+            self.server_us.median(),
+            self.postgres_us.median()
         )
     }
 }
