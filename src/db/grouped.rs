@@ -15,8 +15,10 @@ use tokio::sync::oneshot;
 
 /// Queries of one kind at a time: one is at work in Postgres while the other's answers are read.
 const LOOKERS: usize = 2;
-/// Keys of one query. Bounds what it may bring, and how long it keeps the first of them waiting.
-const MAX_KEYS: usize = 32;
+/// Keys of one query: as many as its statement has parameters. Not one parameter that is an array: Postgres expects
+/// ten elements of an unknown array, so that a plan made for the one at hand always looks cheaper than the kept plan,
+/// and every query would be planned anew, over all partitions.
+pub const MAX_KEYS: usize = 8;
 
 /// What is looked up.
 pub trait Lookup: Send + 'static {
@@ -25,11 +27,21 @@ pub trait Lookup: Send + 'static {
     /// What is found; several requests may get the same.
     type Found: Clone + Send;
 
-    /// Finds what there is of `keys`.
+    /// Finds what there is of `keys`, 1 to [`MAX_KEYS`].
     fn look(
         conn: &mut PgConnection,
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Found>, sqlx::Error>> + Send;
+}
+
+/// The parameters of a query for `keys`: of fewer than [`MAX_KEYS`] the first one stands for the missing ones, of
+/// more the rest is left out.
+///
+/// # Panics
+/// When there are no keys.
+#[must_use]
+pub fn padded<T: Copy>(keys: &[T]) -> [T; MAX_KEYS] {
+    std::array::from_fn(|index| *keys.get(index).unwrap_or(&keys[0]))
 }
 
 /// Groups the look-ups of one kind.

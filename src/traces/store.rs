@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::copy;
 use super::ids::{SpanId, TraceId};
 use super::part::TracePart;
-use crate::db::grouped::Lookup;
+use crate::db::grouped::{Lookup, padded};
 
 /// Most bytes of one trace, decompressed, that are read at once: as much as one export may bring.
 pub const MAX_TRACE_BYTES: i64 = 64 * 1024 * 1024;
@@ -71,7 +71,7 @@ pub async fn find(
     Ok(find_all(conn, &[trace_id]).await?.remove(&trace_id))
 }
 
-/// Reads those of the traces that are stored, from both tables.
+/// Reads those of the traces, 1 to [`MAX_KEYS`](crate::db::grouped::MAX_KEYS), that are stored, from both tables.
 ///
 /// # Errors
 /// The database's.
@@ -79,15 +79,16 @@ pub async fn find_all(
     conn: &mut PgConnection,
     trace_ids: &[TraceId],
 ) -> Result<HashMap<TraceId, StoredTrace>, sqlx::Error> {
-    let ids: Vec<Uuid> = trace_ids.iter().map(|id| id.as_uuid()).collect();
+    let [a, b, c, d, e, f, g, h] = padded(trace_ids).map(TraceId::as_uuid);
     let rows = query!(
         r#"SELECT trace_id AS "trace_id!", part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!"
            FROM (
-               SELECT trace_id, part_id, raw_bytes, payload FROM trace_parts WHERE trace_id = ANY ($1)
+               SELECT trace_id, part_id, raw_bytes, payload FROM trace_parts
                UNION ALL
-               SELECT trace_id, part_id, raw_bytes, payload FROM pinned_parts WHERE trace_id = ANY ($1)
-           ) AS parts"#,
-        &ids,
+               SELECT trace_id, part_id, raw_bytes, payload FROM pinned_parts
+           ) AS parts
+           WHERE trace_id IN ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        a, b, c, d, e, f, g, h,
     )
     .fetch_all(conn)
     .await?;
