@@ -26,8 +26,9 @@ use crate::traces::store as traces;
 /// How long a link waits for its trace before it counts as missing: SDKs send within seconds, collectors that
 /// sample by tail within minutes.
 pub const WAIT_FOR_TRACE: Duration = Duration::minutes(15);
-/// How long whoever sent spans waits for links to them; a trace of usual size takes milliseconds.
-const LINK_PATIENCE: StdDuration = StdDuration::from_secs(2);
+/// How long whoever sent spans waits for a turn to link them, and for the links: a trace of usual size takes
+/// milliseconds, and clients wait 10 s for their answer.
+const LINK_PATIENCE: StdDuration = StdDuration::from_secs(3);
 /// Batches whose traces are being linked at a time.
 const LINKERS: usize = 4;
 /// How far back the sweep looks for parts that nobody looked at: a restart takes less.
@@ -108,8 +109,9 @@ impl Resolver {
     /// To be called after spans of these traces were committed. Waits for the links, but not long: whoever sent the
     /// spans waits for an answer. What is not looked at here, the sweep looks at.
     pub async fn traces_stored_soon(&self, ids: Vec<TraceId>) {
-        let Ok(turn) = Arc::clone(&self.linking).try_acquire_owned() else {
-            return;
+        let turn = Arc::clone(&self.linking).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(LINK_PATIENCE, turn).await else {
+            return tracing::warn!("Links take long; the sweep looks at what was just stored");
         };
         let resolver = self.clone();
         let linking = tokio::spawn(async move {
