@@ -3,7 +3,7 @@
 CREATE TABLE solved_answers (
     day           date          NOT NULL,   -- in UTC
     failure_class failure_class NOT NULL,   -- whose advice it was
-    count         integer       NOT NULL,
+    count         integer       NOT NULL,   -- how often
     PRIMARY KEY (day, failure_class)
 );
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::access::key_finder::KeyFinder;
+use crate::access::store::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::db::grouped::Grouped;
 use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::ingest::writer::IngestQueue;
@@ -15,6 +16,7 @@ use crate::intake::fields::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
 use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
+use crate::traces::store::Traces;
 
 /// Traces that are decompressed and turned into JSON or a page at a time: 64 MiB each at most.
 const READERS: usize = 4;
@@ -35,7 +37,9 @@ pub struct AppState {
     /// The time.
     pub clock: Clock,
     /// Looks API keys up.
-    pub keys: KeyFinder,
+    pub keys: Grouped<Keys>,
+    /// Looks traces up.
+    pub traces: Grouped<Traces>,
     /// Where spans are stored.
     pub ingest: IngestQueue,
     /// Links tickets to traces.
@@ -57,7 +61,8 @@ impl AppState {
         let outbox_wake = Arc::new(Notify::new());
         let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
         Self {
-            keys: KeyFinder::new(pool.clone()),
+            keys: Grouped::new(pool.clone()),
+            traces: Grouped::new(pool.clone()),
             pool,
             config: Arc::new(config),
             clock,

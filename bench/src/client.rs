@@ -17,7 +17,7 @@ impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         Ok(Self {
             stream,
             buffer: vec![0; 256 * 1024],
@@ -75,6 +75,10 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Of each request, sorted.
     pub latencies: Vec<Duration>,
+    /// Processor time of the server that was asked, in microseconds a request.
+    pub server_us: f64,
+    /// The same of Postgres.
+    pub postgres_us: f64,
 }
 
 impl Outcome {
@@ -142,6 +146,8 @@ where
         requests: latencies.len() as u64,
         elapsed,
         latencies,
+        server_us: 0.0,
+        postgres_us: 0.0,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::client::{count, expect, load};
+use crate::client::{Connection, count, expect, load};
 use crate::limit;
 use crate::measure::Setup;
 use crate::patch::{Template, bodies, rows};
@@ -76,7 +76,7 @@ fn send(setup: &Setup, bodies: &[Template], time: Duration) -> anyhow::Result<f6
     let next = &setup.next_trace;
     let sent = AtomicU64::new(0);
     let sent = &sent;
-    let outcome = load(setup.served.address, CLIENTS, time, |client| {
+    let worker = |client: usize| {
         // Each starts elsewhere in the same exports.
         let mut own = bodies.to_vec();
         own.rotate_left(client * bodies.len() / CLIENTS);
@@ -85,7 +85,7 @@ fn send(setup: &Setup, bodies: &[Template], time: Duration) -> anyhow::Result<f6
             .map(|body| setup.export_head(body.bytes.len()))
             .collect();
         let mut turn = 0;
-        move |connection| {
+        move |connection: &mut Connection| {
             let index = turn % own.len();
             turn += 1;
             let first = next.fetch_add(TRACES_PER_EXPORT as u64, Ordering::Relaxed);
@@ -94,7 +94,13 @@ fn send(setup: &Setup, bodies: &[Template], time: Duration) -> anyhow::Result<f6
             sent.fetch_add(SPANS_PER_EXPORT as u64, Ordering::Relaxed);
             Ok(())
         }
-    })?;
+    };
+    let served = &setup.served;
+    let outcome = setup.weigh(served, || load(served.address, CLIENTS, time, worker))?;
+    eprintln!(
+        "a thousand spans took {:.0} us of tracedesk and {:.0} us of Postgres",
+        outcome.server_us, outcome.postgres_us
+    );
     Ok(count(sent.load(Ordering::Relaxed)) / outcome.elapsed.as_secs_f64())
 }
 

@@ -1,6 +1,5 @@
 //! Intake: our endpoint beside a bare handler and pgbench.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use chrono::Duration as Span;
@@ -8,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tracedesk::clock::Clock;
 
-use crate::client::{Outcome, expect, load};
+use crate::client::{Connection, Outcome, expect, load};
 use crate::limit::{self, CLIENTS};
 use crate::measure::Setup;
 use crate::patch::trace_id;
@@ -27,7 +26,7 @@ enum Stated {
 
 /// Measures, and adds the rows.
 pub fn measure(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
-    let (ours, bare) = (setup.served.address, setup.bare.address);
+    let (ours, bare) = (&setup.served, &setup.bare);
     let time = setup.scale.intake;
     let mut rates = [
         Rates::default(),
@@ -45,8 +44,8 @@ pub fn measure(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
             (ours, Stated::Unknown),
             (ours, Stated::Stored),
         ];
-        for ((address, stated), rates) in measures.into_iter().zip(&mut rates) {
-            rates.add(&open(setup, address, stated, time)?);
+        for ((server, stated), rates) in measures.into_iter().zip(&mut rates) {
+            rates.add(&open(setup, server, stated, time)?);
             setup.postgres.settle()?;
         }
         let script = include_str!("../sql/open_ticket.pgbench");
@@ -98,12 +97,7 @@ fn with_mail(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
     let mailing = Served::tracedesk(Some(&setup.postgres.url), &data_dir, Mail::Written)?;
     let mut rates = Rates::default();
     for _ in 0..setup.scale.rounds {
-        rates.add(&open(
-            setup,
-            mailing.address,
-            Stated::Nothing,
-            setup.scale.intake,
-        )?);
+        rates.add(&open(setup, &mailing, Stated::Nothing, setup.scale.intake)?);
     }
     setup.peak_mib = setup.peak_mib.max(mailing.peak_mib()?);
     table.push(Row::told(
@@ -115,23 +109,18 @@ fn with_mail(setup: &mut Setup, table: &mut Vec<Row>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(
-    setup: &Setup,
-    address: SocketAddr,
-    stated: Stated,
-    time: Duration,
-) -> anyhow::Result<Outcome> {
+fn open(setup: &Setup, server: &Served, stated: Stated, time: Duration) -> anyhow::Result<Outcome> {
     let occurred_at = (Clock::system().now() - Span::minutes(3)).to_rfc3339();
-    let path = if address == setup.bare.address {
+    let path = if server.address == setup.bare.address {
         "/tickets"
     } else {
         "/api/v1/tickets"
     };
-    load(address, CLIENTS, time, |client| {
+    let worker = |client: usize| {
         let mut rng = SmallRng::seed_from_u64(client as u64);
         let (key, occurred_at, stored) =
             (setup.key.clone(), occurred_at.clone(), setup.stored_traces);
-        move |connection| {
+        move |connection: &mut Connection| {
             let trace = match stated {
                 Stated::Nothing => String::new(),
                 Stated::Unknown => format!("\"trace_id\":\"{:032x}\",", rng.random::<u128>()),
@@ -153,5 +142,6 @@ fn open(
             );
             expect(connection, request.as_bytes(), b"", 201)
         }
-    })
+    };
+    setup.weigh(server, || load(server.address, CLIENTS, time, worker))
 }

@@ -11,7 +11,7 @@ use tracedesk::ingest::split::split;
 use tracedesk::traces::part::TracePart;
 use tracedesk::traces::store;
 
-use crate::client::{Outcome, count, expect, load};
+use crate::client::{Connection, Outcome, count, expect, load};
 use crate::limit::{self, CLIENTS};
 use crate::measure::Setup;
 use crate::patch::{Template, bodies, trace_id};
@@ -131,11 +131,11 @@ fn at_size(
 
 fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
     let stored = setup.stored_traces;
-    let (address, wanted) = match ask {
-        Ask::Json | Ask::Protobuf => (setup.served.address, 200),
-        Ask::Miss => (setup.served.address, 404),
-        Ask::Bare => (setup.bare.address, 200),
-        Ask::BareMiss => (setup.bare.address, 404),
+    let (server, wanted) = match ask {
+        Ask::Json | Ask::Protobuf => (&setup.served, 200),
+        Ask::Miss => (&setup.served, 404),
+        Ask::Bare => (&setup.bare, 200),
+        Ask::BareMiss => (&setup.bare, 404),
     };
     let (path, accept) = match ask {
         Ask::Json | Ask::Miss => ("/api/v1/traces", "application/json"),
@@ -143,10 +143,10 @@ fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
         Ask::Bare | Ask::BareMiss => ("/traces", "*/*"),
     };
     let is_miss = matches!(ask, Ask::Miss | Ask::BareMiss);
-    load(address, CLIENTS, time, |client| {
+    let worker = |client: usize| {
         let mut rng = SmallRng::seed_from_u64(client as u64);
         let key = setup.key.clone();
-        move |connection| {
+        move |connection: &mut Connection| {
             let number = rng.random_range(0..stored) + if is_miss { UNKNOWN } else { 0 };
             let id = trace_id(number).simple();
             let head = format!(
@@ -154,7 +154,8 @@ fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
             );
             expect(connection, head.as_bytes(), b"", wanted)
         }
-    })
+    };
+    setup.weigh(server, || load(server.address, CLIENTS, time, worker))
 }
 
 /// Stores the traces from number `from` to `to`, spread over the days.
@@ -167,11 +168,11 @@ pub fn fill(
     eprintln!("storing traces {from} to {to}");
     postgres.runtime.block_on(async {
         let mut conn = postgres.pool.acquire().await?;
-        for (batch, first) in (from..to).step_by(TRACES_PER_BATCH).enumerate() {
-            let day = Days::new(batch as u64 % DAYS);
+        for (batch, first) in (0_u64..).zip((from..to).step_by(TRACES_PER_BATCH)) {
+            let day = Days::new(batch % DAYS);
             let parts = parts(bodies, first, day)?;
             let received_at = Clock::system().now() - day;
-            if batch < DAYS as usize {
+            if batch < DAYS {
                 store::ensure_partitions(&mut conn, received_at.date_naive()).await?;
             }
             store::copy_parts(&mut conn, &parts, received_at).await?;

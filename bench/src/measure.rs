@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::client::{Outcome, count};
 use crate::process::{Mail, Postgres, Served, make_key};
 use crate::table::{Row, Series, render};
 use crate::{ingest, intake, lookup};
@@ -91,6 +92,21 @@ impl Setup {
     pub fn begin_again(&self, sql: &'static str) -> anyhow::Result<()> {
         self.postgres.execute(sql)?;
         self.postgres.settle()
+    }
+
+    /// Notes what processor time a load of `server` took.
+    pub fn weigh(
+        &self,
+        server: &Served,
+        load: impl FnOnce() -> anyhow::Result<Outcome>,
+    ) -> anyhow::Result<Outcome> {
+        let before = (server.cpu_seconds()?, self.postgres.cpu_seconds()?);
+        let mut outcome = load()?;
+        let after = (server.cpu_seconds()?, self.postgres.cpu_seconds()?);
+        let each = 1e6 / count(outcome.requests.max(1));
+        outcome.server_us = (after.0 - before.0) * each;
+        outcome.postgres_us = (after.1 - before.1) * each;
+        Ok(outcome)
     }
 
     pub fn note_memory(&mut self) -> anyhow::Result<()> {

@@ -156,7 +156,7 @@ async fn of_tickets(conn: &mut PgConnection, out: &mut String) -> anyhow::Result
     plan!(
         out,
         "claim due mails",
-        outbox::claim_due(conn, 8, Duration::from_secs(60))
+        outbox::claim_due(conn, 8, Duration::from_mins(1))
     );
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::client::Connection;
 /// Postgres's own cache: an eighth of a small server's memory.
 const SHARED_BUFFERS_MB: u32 = 512;
 /// A process that is not ready by then never will be.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Between two looks whether it is ready.
 const POLL: Duration = Duration::from_millis(1);
 
@@ -90,6 +90,24 @@ impl Postgres {
             sqlx::query_scalar::<_, String>("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
                 .fetch_one(&self.pool);
         Ok(Path::new(&self.runtime.block_on(found)?).join(name))
+    }
+
+    /// Processor time of the server and all its backends so far, in seconds.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let pid_file = std::fs::read_to_string(self.socket_dir.join("postmaster.pid"))?;
+        let server = pid_file.lines().next().context("no process ID")?.to_owned();
+        let mut sum = 0.0;
+        for entry in std::fs::read_dir("/proc")? {
+            let stat = std::fs::read_to_string(entry?.path().join("stat")).unwrap_or_default();
+            let (pid, fields) = stat.split_once(' ').unwrap_or_default();
+            let fields = Stat::read(fields);
+            if pid == server {
+                sum += fields.own + fields.of_ended_children;
+            } else if fields.parent == server {
+                sum += fields.own;
+            }
+        }
+        Ok(sum)
     }
 
     pub fn stop(self) -> anyhow::Result<()> {
@@ -177,6 +195,12 @@ impl Served {
         Ok(served)
     }
 
+    /// Processor time so far, in seconds.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        Ok(Stat::read(&stat).own)
+    }
+
     /// Peak resident size so far, in MiB.
     pub fn peak_mib(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -187,6 +211,34 @@ impl Served {
             .trim()
             .parse()?;
         Ok(kib / 1_024.0)
+    }
+}
+
+/// Of a process's `stat` (proc(5)), from the second field on.
+#[derive(Default)]
+struct Stat {
+    parent: String,
+    /// In seconds.
+    own: f64,
+    /// In seconds.
+    of_ended_children: f64,
+}
+
+impl Stat {
+    fn read(stat: &str) -> Self {
+        // A process's name, in brackets, may hold spaces.
+        let Some((_name, rest)) = stat.rsplit_once(')') else {
+            return Self::default();
+        };
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let field = |index: usize| fields.get(index).copied().unwrap_or_default();
+        // Fields 14 to 17 of the whole line, in hundredths of a second.
+        let seconds = |index| field(index).parse::<f64>().unwrap_or(0.0) / 100.0;
+        Self {
+            parent: field(1).to_owned(),
+            own: seconds(11) + seconds(12),
+            of_ended_children: seconds(13) + seconds(14),
+        }
     }
 }
 

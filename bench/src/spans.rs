@@ -283,7 +283,7 @@ fn bytes<const N: usize>(rng: &mut StdRng) -> Vec<u8> {
 }
 
 fn hex(rng: &mut StdRng, count: usize) -> String {
-    (0..count)
-        .map(|_| format!("{:02x}", rng.random::<u8>()))
-        .collect()
+    let mut bytes = vec![0; count];
+    rng.fill_bytes(&mut bytes);
+    hex::encode(bytes)
 }

@@ -51,19 +51,25 @@ impl Series {
 pub struct Rates {
     pub per_second: Series,
     pub p99_ms: Series,
+    pub server_us: Series,
+    pub postgres_us: Series,
 }
 
 impl Rates {
     pub fn add(&mut self, outcome: &Outcome) {
         self.per_second.add(outcome.per_second());
         self.p99_ms.add(outcome.p99_ms());
+        self.server_us.add(outcome.server_us);
+        self.postgres_us.add(outcome.postgres_us);
     }
 
     pub fn text(&self) -> String {
         format!(
-            "{}, p99 {} ms",
+            "{}, p99 {} ms, CPU {:.0} + {:.0} us",
             self.per_second.text(),
-            short(self.p99_ms.median())
+            short(self.p99_ms.median()),
+            self.server_us.median(),
+            self.postgres_us.median()
         )
     }
 }
@@ -126,13 +132,20 @@ impl Row {
 
 /// The table in Markdown.
 pub fn render(rows: &[Row]) -> String {
-    let mut text =
-        "| what | ours | limit beside it | ratio | aim |\n|---|---|---|---|---|\n".to_owned();
-    for row in rows {
-        text.push_str(&format!(
-            "| {} | {} | {} | {} | {} |\n",
-            row.what, row.ours, row.limit, row.ratio, row.aim
-        ));
-    }
-    text
+    let head = "| what | ours | limit beside it | ratio | aim |\n|---|---|---|---|---|".to_owned();
+    let lines = rows.iter().map(|row| {
+        let Row {
+            what,
+            ours,
+            limit,
+            ratio,
+            aim,
+        } = row;
+        format!("| {what} | {ours} | {limit} | {ratio} | {aim} |")
+    });
+    [head]
+        .into_iter()
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

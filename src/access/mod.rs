@@ -2,7 +2,6 @@
 
 pub mod api_key;
 pub mod extract;
-pub mod key_finder;
 pub mod password;
 pub mod session;
 pub mod store;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::api_key::Scope;
 use super::session::Role;
 use crate::clock::new_id;
+use crate::db::grouped::{Lookup, padded};
 
 /// "Last used" is written at most this often, so that a busy key does not cost a write a request.
 const LAST_USED_EVERY: Duration = Duration::minutes(1);
@@ -107,7 +108,7 @@ pub async fn revoke_key(
     Ok(done.rows_affected() == 1)
 }
 
-/// The keys with these hashes, each under its hash, without those that are revoked.
+/// The keys with these hashes, 1 to [`MAX_KEYS`](crate::db::grouped::MAX_KEYS), without those that are revoked.
 ///
 /// # Errors
 /// The database's.
@@ -115,11 +116,18 @@ pub async fn find_keys(
     conn: &mut PgConnection,
     hashes: &[[u8; 32]],
 ) -> Result<HashMap<[u8; 32], KeyRow>, sqlx::Error> {
-    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash[..]).collect();
+    let [k1, k2, k3, k4, k5, k6, k7, k8] = padded(hashes);
     let rows = query!(
         r#"SELECT secret_hash, id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at
-           FROM api_keys WHERE secret_hash = ANY ($1) AND revoked_at IS NULL"#,
-        &hashes as &[&[u8]],
+           FROM api_keys WHERE secret_hash IN ($1, $2, $3, $4, $5, $6, $7, $8) AND revoked_at IS NULL"#,
+        &k1[..],
+        &k2[..],
+        &k3[..],
+        &k4[..],
+        &k5[..],
+        &k6[..],
+        &k7[..],
+        &k8[..],
     )
     .fetch_all(conn)
     .await?;
@@ -133,6 +141,21 @@ pub async fn find_keys(
         Some((row.secret_hash.try_into().ok()?, key))
     });
     Ok(keys.collect())
+}
+
+/// API keys by the hash of their secret, without those that are revoked.
+pub struct Keys;
+
+impl Lookup for Keys {
+    type Key = [u8; 32];
+    type Found = KeyRow;
+
+    async fn look(
+        conn: &mut PgConnection,
+        hashes: &[[u8; 32]],
+    ) -> Result<HashMap<[u8; 32], KeyRow>, sqlx::Error> {
+        find_keys(conn, hashes).await
+    }
 }
 
 /// Notes that a key was used, if that was not noted a moment ago.

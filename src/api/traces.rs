@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use tracing::Instrument as _;
 
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
@@ -9,7 +10,7 @@ use crate::http::error::{ApiResult, Problem};
 use crate::state::AppState;
 use crate::traces::assemble::{RawTrace, ReadError};
 use crate::traces::ids::TraceId;
-use crate::traces::{json, store};
+use crate::traces::json;
 
 const PROTOBUF: &str = "application/x-protobuf";
 /// Traces up to this size are written where the request came in: a millisecond; larger ones elsewhere.
@@ -32,13 +33,15 @@ pub async fn show(
             "A trace ID is up to 32 hex digits, not all of them zero.",
         )
     })?;
-    let stored = store::find(&mut *state.pool.acquire().await?, trace_id)
-        .await?
-        .ok_or_else(|| {
-            Problem::not_found(format!(
-                "No spans of the trace {trace_id} are stored: not yet, or not any more."
-            ))
-        })?;
+    let finding = state.traces.find(trace_id);
+    let found = finding
+        .instrument(tracing::info_span!("find trace"))
+        .await?;
+    let stored = found.ok_or_else(|| {
+        Problem::not_found(format!(
+            "No spans of the trace {trace_id} are stored: not yet, or not any more."
+        ))
+    })?;
     let wants_protobuf = wants_protobuf(&request);
     let size: i64 = stored
         .parts

@@ -1,5 +1,7 @@
 //! Errors on their way out: one value, shown as problem JSON to programs and as a page to people.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
@@ -90,6 +92,15 @@ impl Problem {
             StatusCode::INTERNAL_SERVER_ERROR,
             "Something failed on our side. The trace ID shows us what.",
         )
+    }
+
+    fn of_database(error: &sqlx::Error) -> Self {
+        if is_unavailable(error) {
+            tracing::warn!(error = %error, "The database is not available");
+            Self::unavailable()
+        } else {
+            Self::internal(error)
+        }
     }
 
     /// The same error with a header more.
@@ -225,12 +236,13 @@ pub fn current_trace_id() -> String {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) {
-            tracing::warn!(error = %error, "The database is not available");
-            Self::unavailable()
-        } else {
-            Self::internal(&error)
-        }
+        Self::of_database(&error)
+    }
+}
+
+impl From<Arc<sqlx::Error>> for Problem {
+    fn from(error: Arc<sqlx::Error>) -> Self {
+        Self::of_database(&error)
     }
 }
 

@@ -50,7 +50,7 @@ pub enum SplitError {
     /// More than [`MAX_SPANS_PER_REQUEST`].
     #[error("the request has more than {MAX_SPANS_PER_REQUEST} spans; send fewer in each export")]
     TooManySpans,
-    /// Resources and scopes are repeated for each trace; repeated, they are over [`MAX_ENCODED_BYTES`].
+    /// Resources and scopes are repeated for each trace; repeated, they are over `MAX_ENCODED_BYTES`.
     #[error(
         "the request's resources are too large for its number of traces; send fewer spans in each export"
     )]

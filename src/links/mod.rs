@@ -8,7 +8,7 @@ pub mod notice;
 pub mod render;
 pub mod reporter_mail;
 pub mod resolve;
-mod span_search;
+pub mod span_search;
 pub mod state;
 pub mod store;
 pub mod suggest;

@@ -26,8 +26,9 @@ use crate::traces::store as traces;
 /// How long a link waits for its trace before it counts as missing: SDKs send within seconds, collectors that
 /// sample by tail within minutes.
 pub const WAIT_FOR_TRACE: Duration = Duration::minutes(15);
-/// How long whoever sent spans waits for links to them; a trace of usual size takes milliseconds.
-const LINK_PATIENCE: StdDuration = StdDuration::from_secs(2);
+/// How long whoever sent spans waits for a turn to link them, and for the links: a trace of usual size takes
+/// milliseconds, and clients wait 10 s for their answer.
+const LINK_PATIENCE: StdDuration = StdDuration::from_secs(3);
 /// Batches whose traces are being linked at a time.
 const LINKERS: usize = 4;
 /// How far back the sweep looks for parts that nobody looked at: a restart takes less.
@@ -52,12 +53,12 @@ pub enum ResolveError {
 /// Links tickets to traces. Cheap to clone.
 #[derive(Clone)]
 pub struct Resolver {
-    pool: PgPool,
-    clock: Clock,
+    pub(super) pool: PgPool,
+    pub(super) clock: Clock,
     /// Wakes the mail worker when a waiting mail became due.
     outbox_wake: Arc<Notify>,
     /// One search by span at a time.
-    span_search: Arc<Semaphore>,
+    pub(super) span_search: Arc<Semaphore>,
     /// Batches whose traces are being linked.
     linking: Arc<Semaphore>,
     /// Reports without an ID for which a trace is looked for at a time.
@@ -81,11 +82,6 @@ impl Resolver {
     /// A connection of the pool.
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         self.pool.acquire().await
-    }
-
-    /// Who searches by span takes a turn of this: one search at a time.
-    pub(super) fn span_search(&self) -> &Arc<Semaphore> {
-        &self.span_search
     }
 
     /// A turn to look for a trace without an ID; `None` when all are taken.
@@ -113,8 +109,9 @@ impl Resolver {
     /// To be called after spans of these traces were committed. Waits for the links, but not long: whoever sent the
     /// spans waits for an answer. What is not looked at here, the sweep looks at.
     pub async fn traces_stored_soon(&self, ids: Vec<TraceId>) {
-        let Ok(turn) = Arc::clone(&self.linking).try_acquire_owned() else {
-            return;
+        let turn = Arc::clone(&self.linking).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(LINK_PATIENCE, turn).await else {
+            return tracing::warn!("Links take long; the sweep looks at what was just stored");
         };
         let resolver = self.clone();
         let linking = tokio::spawn(async move {

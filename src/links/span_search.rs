@@ -1,4 +1,4 @@
-//! Finds the trace of a span whose ID somebody pasted for a trace's: a search that reads much, so one at a time.
+//! Finds the trace of a span ID that somebody gave for a trace ID: reads the parts of the last days.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const SEARCH_PATIENCE: Duration = Duration::from_secs(10);
 impl Resolver {
     /// One search at a time, since it reads much and anybody can ask for it; while one runs, the sweep does it.
     pub(super) fn search_later(&self, ticket_id: Uuid, span_id: SpanId) {
-        let Ok(turn) = Arc::clone(self.span_search()).try_acquire_owned() else {
+        let Ok(turn) = Arc::clone(&self.span_search).try_acquire_owned() else {
             return;
         };
         let resolver = self.clone();
@@ -33,7 +33,7 @@ impl Resolver {
     }
 
     async fn search_now(&self, ticket_id: Uuid, span_id: SpanId) -> Result<(), ResolveError> {
-        let mut conn = self.acquire().await?;
+        let mut conn = self.pool.acquire().await?;
         let found = self.traces_of_spans(&mut conn, &[span_id]).await?;
         if let Some((_, trace_id)) = found.first() {
             self.link_by_span(&mut conn, ticket_id, span_id, *trace_id)
@@ -49,7 +49,7 @@ impl Resolver {
         span_id: SpanId,
         trace_id: TraceId,
     ) -> Result<(), ResolveError> {
-        let waiting_until = self.now() + WAIT_FOR_TRACE;
+        let waiting_until = self.clock.now() + WAIT_FOR_TRACE;
         if store::point_by_span(&mut *conn, ticket_id, span_id, trace_id, waiting_until).await? {
             self.link(conn, trace_id).await?;
         }
@@ -61,9 +61,9 @@ impl Resolver {
     /// # Errors
     /// [`ResolveError`].
     pub async fn trace_of_span(&self, span_id: SpanId) -> Result<Option<TraceId>, ResolveError> {
-        let turn = tokio::time::timeout(SEARCH_PATIENCE, self.span_search().acquire()).await;
+        let turn = tokio::time::timeout(SEARCH_PATIENCE, self.span_search.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Ok(None) };
-        let mut conn = self.acquire().await?;
+        let mut conn = self.pool.acquire().await?;
         let found = self.traces_of_spans(&mut conn, &[span_id]).await?;
         Ok(found.first().map(|(_, trace_id)| *trace_id))
     }

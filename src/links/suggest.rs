@@ -24,7 +24,7 @@ pub async fn candidates_of(
     conn: &mut PgConnection,
     ticket_id: Uuid,
 ) -> Result<Vec<Candidate>, sqlx::Error> {
-    match unlinked::find(&mut *conn, ticket_id).await? {
+    match unlinked::unlinked(&mut *conn, ticket_id).await? {
         Some(ticket) => weigh(conn, &ticket).await,
         None => Ok(Vec::new()),
     }
@@ -102,7 +102,7 @@ impl Resolver {
     pub async fn sweep_suggestions(&self) -> Result<(), ResolveError> {
         let mut conn = self.acquire().await?;
         for ticket_id in
-            unlinked::opened_since(&mut conn, self.now() - SUGGESTED_FOR, SWEPT_TICKETS).await?
+            unlinked::unlinked_since(&mut conn, self.now() - SUGGESTED_FOR, SWEPT_TICKETS).await?
         {
             if let Err(error) = self.suggest(&mut conn, ticket_id).await {
                 tracing::error!(error = %error, ticket.id = %ticket_id, "No trace could be suggested for a ticket");

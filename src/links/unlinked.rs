@@ -1,4 +1,4 @@
-//! The SQL of tickets without a trace: what may fit them, and what staff took away.
+//! The SQL of tickets without a trace: what their reports say, and which traces ran near them.
 
 use chrono::{DateTime, Duration, Utc};
 use sqlx::{PgConnection, query, query_as, query_scalar};
@@ -65,7 +65,7 @@ pub struct Unlinked {
 ///
 /// # Errors
 /// The database's.
-pub async fn find(
+pub async fn unlinked(
     conn: &mut PgConnection,
     ticket_id: Uuid,
 ) -> Result<Option<Unlinked>, sqlx::Error> {
@@ -92,7 +92,7 @@ pub async fn find(
 ///
 /// # Errors
 /// The database's.
-pub async fn opened_since(
+pub async fn unlinked_since(
     conn: &mut PgConnection,
     since: DateTime<Utc>,
     limit: i64,

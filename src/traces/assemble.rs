@@ -1,6 +1,9 @@
 //! From stored parts to a whole trace: decompressed, each span once.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+
+use zstd::bulk::Decompressor;
 
 use super::facts::{SpanFacts, service_name};
 use super::failure::{self, Failure};
@@ -8,7 +11,7 @@ use super::ids::{SpanId, TraceId};
 use super::otlp::{
     self, EventView, LinkView, ResourceSpansView, ScopeSpansView, SpanView, ValueView,
 };
-use super::store::StoredTrace;
+use super::store::{StoredPart, StoredTrace};
 use super::trace::{AttributeValue, Resource, Span, SpanEvent, SpanLink, Trace};
 use super::wire::{self, WireError};
 
@@ -56,15 +59,10 @@ impl RawTrace {
     /// # Errors
     /// [`ReadError`] when a part is damaged.
     pub fn unpack(id: TraceId, stored: &StoredTrace) -> Result<Self, ReadError> {
-        let mut decompressor = zstd::bulk::Decompressor::new()?;
-        let mut parts = Vec::with_capacity(stored.parts.len());
-        for part in &stored.parts {
-            let size = usize::try_from(part.raw_bytes).unwrap_or(0);
-            parts.push(decompressor.decompress(&part.payload, size)?);
-        }
+        let parts: Result<_, _> = stored.parts.iter().map(decompress).collect();
         Ok(Self {
             id,
-            parts,
+            parts: parts?,
             is_truncated: stored.is_truncated,
         })
     }
@@ -191,6 +189,21 @@ fn put_resource_spans(out: &mut Vec<u8>, run: &[PlacedSpan<'_>]) {
     wire::put_message(&mut resource, 2, &scope);
     wire::put_message(&mut resource, 3, first.resource.schema_url.as_bytes());
     wire::put_message(out, 1, &resource);
+}
+
+thread_local! {
+    /// A decompressor is 160 kB of tables: made once a thread.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(part: &StoredPart) -> std::io::Result<Vec<u8>> {
+    let size = usize::try_from(part.raw_bytes).unwrap_or(0);
+    DECOMPRESSOR.with_borrow_mut(|decompressor| match decompressor {
+        Some(decompressor) => decompressor.decompress(&part.payload, size),
+        None => decompressor
+            .insert(Decompressor::new()?)
+            .decompress(&part.payload, size),
+    })
 }
 
 fn resource_of(placed: &PlacedSpan<'_>) -> Result<Resource, WireError> {

@@ -18,10 +18,11 @@ pub const MAX_SHARED_BYTES: usize = 64 * 1024;
 /// # Errors
 /// What does not fit.
 pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
-    let span = SpanView::parse(message)?;
+    let mut span = SpanView::empty(message);
     let mut items = Items(MAX_ITEMS);
     for field in Fields::new(message) {
         let field = field?;
+        span.take(&field)?;
         match field.number {
             3 => drop(field.text()?),
             9 => items.check_attribute(field.bytes()?, 0)?,

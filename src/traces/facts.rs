@@ -2,7 +2,7 @@
 //! Names and their older forms are those of the OpenTelemetry semantic conventions.
 
 use super::ids::SpanId;
-use super::otlp::{SpanView, ValueView};
+use super::otlp::{Detail, EventView, SpanView, ValueView};
 use super::trace::{SpanKind, SpanStatus};
 use super::wire::WireError;
 
@@ -76,21 +76,24 @@ impl<'a> SpanFacts<'a> {
             url_path: None,
             user: None,
         };
-        for attribute in span.attributes() {
-            let (key, value) = attribute?;
-            facts.take(key, value);
-        }
-        for event in span.events() {
-            let event = event?;
-            if event.name == "exception" {
-                facts.has_exception = true;
-                for attribute in event.attributes() {
-                    let (key, value) = attribute?;
-                    facts.take_exception(key, value);
-                }
+        for detail in span.details() {
+            match detail? {
+                Detail::Attribute(key, value) => facts.take(key, value),
+                Detail::Event(event) => facts.take_event(&event)?,
             }
         }
         Ok(facts)
+    }
+
+    fn take_event(&mut self, event: &EventView<'a>) -> Result<(), WireError> {
+        if event.name == "exception" {
+            self.has_exception = true;
+            for attribute in event.attributes() {
+                let (key, value) = attribute?;
+                self.take_exception(key, value);
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, key: &str, value: ValueView<'a>) {

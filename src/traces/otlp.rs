@@ -4,7 +4,7 @@
 //! the same readers and stop at the first byte that does not fit.
 
 use super::trace::{SpanKind, SpanStatus};
-use super::wire::{Fields, WireError, WireValue};
+use super::wire::{Field, Fields, WireError, WireValue};
 
 /// `ResourceSpans`: a resource and the scopes under it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +65,15 @@ pub enum ValueView<'a> {
     Array(&'a [u8]),
     /// An encoded `KeyValueList`; its entries are read by [`attributes`] with field 1.
     Map(&'a [u8]),
+}
+
+/// What a span is made of besides its own fields, as far as failures are concerned.
+#[derive(Debug, Clone, Copy)]
+pub enum Detail<'a> {
+    /// A key and its value.
+    Attribute(&'a str, ValueView<'a>),
+    /// Something that happened meanwhile.
+    Event(EventView<'a>),
 }
 
 /// `Span.Event`.
@@ -174,7 +183,15 @@ impl<'a> SpanView<'a> {
     /// # Errors
     /// When a field does not fit OTLP's schema.
     pub fn parse(message: &'a [u8]) -> Result<Self, WireError> {
-        let mut span = Self {
+        let mut span = Self::empty(message);
+        for field in Fields::new(message) {
+            span.take(&field?)?;
+        }
+        Ok(span)
+    }
+
+    pub(super) fn empty(message: &'a [u8]) -> Self {
+        Self {
             trace_id: &[],
             span_id: &[],
             parent_span_id: &[],
@@ -185,22 +202,22 @@ impl<'a> SpanView<'a> {
             status: SpanStatus::Unset,
             status_message: "",
             message,
-        };
-        for field in Fields::new(message) {
-            let field = field?;
-            match field.number {
-                1 => span.trace_id = field.bytes()?,
-                2 => span.span_id = field.bytes()?,
-                4 => span.parent_span_id = field.bytes()?,
-                5 => span.name = field.text()?,
-                6 => span.kind = SpanKind::from_wire(signed(field.varint()?)),
-                7 => span.start_ns = field.fixed64()?,
-                8 => span.end_ns = field.fixed64()?,
-                15 => span.read_status(field.bytes()?)?,
-                _ => {}
-            }
         }
-        Ok(span)
+    }
+
+    pub(super) fn take(&mut self, field: &Field<'a>) -> Result<(), WireError> {
+        match field.number {
+            1 => self.trace_id = field.bytes()?,
+            2 => self.span_id = field.bytes()?,
+            4 => self.parent_span_id = field.bytes()?,
+            5 => self.name = field.text()?,
+            6 => self.kind = SpanKind::from_wire(signed(field.varint()?)),
+            7 => self.start_ns = field.fixed64()?,
+            8 => self.end_ns = field.fixed64()?,
+            15 => self.read_status(field.bytes()?)?,
+            _ => {}
+        }
+        Ok(())
     }
 
     fn read_status(&mut self, status: &'a [u8]) -> Result<(), WireError> {
@@ -220,6 +237,21 @@ impl<'a> SpanView<'a> {
         &self,
     ) -> impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>> + use<'a> {
         attributes(self.message, 9)
+    }
+
+    /// The span's attributes and events in one walk.
+    pub fn details(&self) -> impl Iterator<Item = Result<Detail<'a>, WireError>> + use<'a> {
+        Fields::new(self.message).filter_map(|field| {
+            let detail = field.and_then(|field| match field.number {
+                9 => {
+                    let (key, value) = attribute(field.bytes()?)?;
+                    Ok(Some(Detail::Attribute(key, value)))
+                }
+                11 => Ok(Some(Detail::Event(EventView::parse(field.bytes()?)?))),
+                _ => Ok(None),
+            });
+            detail.transpose()
+        })
     }
 
     /// The span's events.
@@ -293,18 +325,20 @@ pub fn attributes(
     message: &[u8],
     number: u32,
 ) -> impl Iterator<Item = Result<(&str, ValueView<'_>), WireError>> {
-    submessages(message, number).map(|entry| {
-        let (mut key, mut value) = ("", ValueView::Empty);
-        for field in Fields::new(entry?) {
-            let field = field?;
-            match field.number {
-                1 => key = field.text()?,
-                2 => value = ValueView::parse(field.bytes()?)?,
-                _ => {}
-            }
+    submessages(message, number).map(|entry| attribute(entry?))
+}
+
+fn attribute(entry: &[u8]) -> Result<(&str, ValueView<'_>), WireError> {
+    let (mut key, mut value) = ("", ValueView::Empty);
+    for field in Fields::new(entry) {
+        let field = field?;
+        match field.number {
+            1 => key = field.text()?,
+            2 => value = ValueView::parse(field.bytes()?)?,
+            _ => {}
         }
-        Ok((key, value))
-    })
+    }
+    Ok((key, value))
 }
 
 /// The values of an encoded `ArrayValue`.

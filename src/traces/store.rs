@@ -1,5 +1,8 @@
 //! The SQL of traces: parts in, parts out, partitions by day.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, query, query_scalar};
 use uuid::Uuid;
@@ -7,6 +10,7 @@ use uuid::Uuid;
 use super::copy;
 use super::ids::{SpanId, TraceId};
 use super::part::TracePart;
+use crate::db::grouped::{Lookup, padded};
 
 /// Most bytes of one trace, decompressed, that are read at once: as much as one export may bring.
 pub const MAX_TRACE_BYTES: i64 = 64 * 1024 * 1024;
@@ -55,8 +59,7 @@ pub async fn copy_parts(
     stream.finish().await
 }
 
-/// Reads a trace from both tables, its first parts if it is larger than [`MAX_TRACE_BYTES`]. Pins and parts overlap:
-/// a part that is in both comes once.
+/// Reads a trace from both tables, its first parts if it is larger than [`MAX_TRACE_BYTES`].
 ///
 /// # Errors
 /// The database's.
@@ -64,46 +67,84 @@ pub async fn find(
     conn: &mut PgConnection,
     trace_id: TraceId,
 ) -> Result<Option<StoredTrace>, sqlx::Error> {
+    Ok(find_all(conn, &[trace_id]).await?.remove(&trace_id))
+}
+
+/// Reads those of the traces, 1 to [`MAX_KEYS`](crate::db::grouped::MAX_KEYS), that are stored, from both tables.
+///
+/// # Errors
+/// The database's.
+pub async fn find_all(
+    conn: &mut PgConnection,
+    trace_ids: &[TraceId],
+) -> Result<HashMap<TraceId, StoredTrace>, sqlx::Error> {
+    let [k1, k2, k3, k4, k5, k6, k7, k8] = padded(trace_ids).map(TraceId::as_uuid);
     let rows = query!(
         // Cut before payloads are fetched: a client's bug may put a million parts under one ID. A part that is in
         // both tables counts twice here, hence twice the bound.
-        r#"SELECT part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!"
+        r#"SELECT trace_id AS "trace_id!", part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!"
            FROM (
-               SELECT part_id, raw_bytes, payload,
-                      sum(raw_bytes) OVER (ORDER BY part_id ROWS UNBOUNDED PRECEDING) - raw_bytes AS before
+               SELECT trace_id, part_id, raw_bytes, payload,
+                      sum(raw_bytes) OVER (PARTITION BY trace_id ORDER BY part_id ROWS UNBOUNDED PRECEDING)
+                          - raw_bytes AS before
                FROM (
-                   SELECT part_id, raw_bytes, payload FROM trace_parts WHERE trace_id = $1
+                   SELECT trace_id, part_id, raw_bytes, payload FROM trace_parts
                    UNION ALL
-                   SELECT part_id, raw_bytes, payload FROM pinned_parts WHERE trace_id = $1
+                   SELECT trace_id, part_id, raw_bytes, payload FROM pinned_parts
                ) AS both_tables
+               WHERE trace_id IN ($1, $2, $3, $4, $5, $6, $7, $8)
            ) AS parts
-           WHERE before <= 2 * $2::bigint
-           ORDER BY part_id"#,
-        trace_id.as_uuid(),
+           WHERE before <= 2 * $9::bigint"#,
+        k1, k2, k3, k4, k5, k6, k7, k8,
         MAX_TRACE_BYTES,
     )
     .fetch_all(conn)
     .await?;
-    let mut parts: Vec<StoredPart> = rows
-        .into_iter()
-        .map(|row| StoredPart {
-            part_id: row.part_id,
-            raw_bytes: row.raw_bytes,
-            payload: row.payload,
-        })
-        .collect();
+    let mut found: HashMap<TraceId, Vec<StoredPart>> = HashMap::new();
+    for row in rows {
+        if let Some(trace_id) = TraceId::from_uuid(row.trace_id) {
+            found.entry(trace_id).or_default().push(StoredPart {
+                part_id: row.part_id,
+                raw_bytes: row.raw_bytes,
+                payload: row.payload,
+            });
+        }
+    }
+    let traces = found.into_iter();
+    Ok(traces.map(|(id, parts)| (id, whole(parts))).collect())
+}
+
+/// Oldest first. Newest pins and parts overlap: a part that is in both tables counts once. The first part always
+/// counts, however large.
+fn whole(mut parts: Vec<StoredPart>) -> StoredTrace {
+    parts.sort_by_key(|part| part.part_id);
     parts.dedup_by_key(|part| part.part_id);
-    let (mut total, found) = (0, parts.len());
-    // The first part always counts, however large.
+    let mut total = 0;
+    let before = parts.len();
     parts.retain(|part| {
         total += i64::from(part.raw_bytes);
         total <= MAX_TRACE_BYTES || total == i64::from(part.raw_bytes)
     });
-    let is_truncated = parts.len() < found || total > MAX_TRACE_BYTES;
-    Ok((found > 0).then_some(StoredTrace {
+    StoredTrace {
+        is_truncated: parts.len() < before,
         parts,
-        is_truncated,
-    }))
+    }
+}
+
+/// Traces by their ID.
+pub struct Traces;
+
+impl Lookup for Traces {
+    type Key = TraceId;
+    type Found = Arc<StoredTrace>;
+
+    async fn look(
+        conn: &mut PgConnection,
+        ids: &[TraceId],
+    ) -> Result<HashMap<TraceId, Arc<StoredTrace>>, sqlx::Error> {
+        let found = find_all(conn, ids).await?.into_iter();
+        Ok(found.map(|(id, stored)| (id, Arc::new(stored))).collect())
+    }
 }
 
 /// Which of these traces are stored.

@@ -10,8 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "db"],
     &["token", "trace_context"],
     &["http"],
-    &["limits"],
-    &["tickets", "traces", "outbox"],
+    &["limits", "tickets", "traces", "outbox"],
     &["links", "access"],
     &["api", "desk", "ingest", "intake"],
     &["telemetry"],
@@ -33,6 +32,8 @@ const KNOW_SHARED: &[&str] = &[
     "workers",
     "cli",
 ];
+/// Imports against the rule, each with its reason. Take away, don't add.
+const TOLERATED: &[(&str, &str)] = &[];
 
 /// Longest file, its tests not counted.
 const MAX_FILE_LINES: usize = 400;
@@ -124,7 +125,7 @@ fn floor(module: &str) -> Option<usize> {
 }
 
 fn may_import(from: &str, to: &str) -> bool {
-    if from == to || to == LEAF {
+    if from == to || to == LEAF || TOLERATED.contains(&(from, to)) {
         return true;
     }
     if to == SHARED {
@@ -147,12 +148,10 @@ fn imports_run_one_way() {
         if matches!(module, "main" | "lib") {
             continue;
         }
-        if module != SHARED && floor(module).is_none() {
-            against.push(format!(
-                "{module} has no floor: say in tidy.rs where it stands"
-            ));
-            continue;
-        }
+        assert!(
+            module == SHARED || floor(module).is_some(),
+            "{module} has no floor: say in tidy.rs where it stands"
+        );
         let text = read(&file);
         for import in imports(without_tests(&text)) {
             if !may_import(module, &import) {

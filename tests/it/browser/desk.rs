@@ -350,9 +350,11 @@ async fn a_trace_is_linked_by_hand() {
         }
         browser.fill("#trace-text", typed).await;
         browser.click(".link-form button").await;
-        browser.find("#link-error").await;
-        let said = browser.text("#link-error").await;
-        assert!(said.contains(error), "{typed}: {said}");
+        browser
+            .until(&format!(
+                "document.querySelector('#link-error')?.innerText.includes('{error}')"
+            ))
+            .await;
         assert_eq!(browser.value("#trace-text").await, typed);
     }
     browser

@@ -308,7 +308,13 @@ impl Browser {
 
     /// The visible text of an element, which may take its time to appear.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        self.find(selector).await.text().await.unwrap()
+        loop {
+            match self.find(selector).await.text().await {
+                // Its page was on the way out; the next one has it, or `find` gives up.
+                Err(error) if error.is_stale_element_reference() => {}
+                text => return text.unwrap(),
+            }
+        }
     }
 
     /// What a field holds.
