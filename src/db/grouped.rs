@@ -14,7 +14,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::oneshot;
 
 /// Queries of one kind at a time: one is at work in Postgres while the other's answers are read.
-const LOOKERS: usize = 1;
+const LOOKERS: usize = 2;
 /// Keys of one query: as many as its statement has parameters. Not one parameter that is an array: Postgres expects
 /// ten elements of an unknown array, so that a plan made for the one at hand always looks cheaper than the kept plan,
 /// and every query would be planned anew, over all partitions.
