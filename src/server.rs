@@ -22,6 +22,9 @@ use crate::{api, desk, ingest, intake};
 
 /// How long requests under way may take to end when the service stops.
 const SHUTDOWN_SECS: u64 = 10;
+/// An idle connection is kept this long: longer than proxies keep theirs (a minute, mostly), since one that we close
+/// while a request is on its way to it is a failure to whoever sent that.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A request's headers must be whole within this time.
 const HEADERS_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -49,6 +52,7 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
     });
     Ok(server
         .listen(listener)?
+        .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECS)
         .client_request_timeout(HEADERS_DEADLINE)
         .disable_signals()
