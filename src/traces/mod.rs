@@ -14,5 +14,6 @@ pub mod otlp;
 pub mod part;
 pub mod store;
 pub mod trace;
+mod value;
 pub mod waterfall;
 pub mod wire;

@@ -4,6 +4,7 @@
 //! the same readers and stop at the first byte that does not fit.
 
 use super::trace::{SpanKind, SpanStatus};
+pub use super::value::ValueView;
 use super::wire::{Field, Fields, WireError, WireValue};
 
 /// `ResourceSpans`: a resource and the scopes under it.
@@ -49,22 +50,6 @@ pub struct SpanView<'a> {
     pub status_message: &'a str,
     /// The span's encoded message.
     pub message: &'a [u8],
-}
-
-/// `AnyValue`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "the names are OTLP's")]
-pub enum ValueView<'a> {
-    Empty,
-    String(&'a str),
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Bytes(&'a [u8]),
-    /// An encoded `ArrayValue`; its values are read by [`array_values`].
-    Array(&'a [u8]),
-    /// An encoded `KeyValueList`; its entries are read by [`attributes`] with field 1.
-    Map(&'a [u8]),
 }
 
 /// What a span is made of besides its own fields, as far as failures are concerned.
@@ -346,46 +331,6 @@ pub fn array_values(message: &[u8]) -> impl Iterator<Item = Result<ValueView<'_>
     submessages(message, 1).map(|value| ValueView::parse(value?))
 }
 
-impl<'a> ValueView<'a> {
-    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
-        let mut value = Self::Empty;
-        for field in Fields::new(message) {
-            let field = field?;
-            value = match field.number {
-                1 => Self::String(field.text()?),
-                2 => Self::Bool(field.varint()? != 0),
-                3 => Self::Int(signed(field.varint()?)),
-                4 => Self::Double(f64::from_bits(field.fixed64()?)),
-                5 => Self::Array(field.bytes()?),
-                6 => Self::Map(field.bytes()?),
-                7 => Self::Bytes(field.bytes()?),
-                // A newer schema's value (string_value_strindex, for one) counts as absent.
-                _ => value,
-            };
-        }
-        Ok(value)
-    }
-
-    /// The text, if it is a string.
-    #[must_use]
-    pub fn as_str(&self) -> Option<&'a str> {
-        match *self {
-            Self::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The number, if it is one or a string that reads as one.
-    #[must_use]
-    pub fn as_i64(&self) -> Option<i64> {
-        match *self {
-            Self::Int(value) => Some(value),
-            Self::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
-    }
-}
-
 /// The name and version of an encoded `InstrumentationScope`.
 ///
 /// # Errors
@@ -404,6 +349,6 @@ pub fn scope_label(message: &[u8]) -> Result<(&str, &str), WireError> {
 }
 
 /// Signed numbers travel as their two's complement.
-fn signed(bits: u64) -> i64 {
+pub(super) fn signed(bits: u64) -> i64 {
     bits.cast_signed()
 }

@@ -1,0 +1,60 @@
+//! `AnyValue` of OTLP, read in place.
+
+use super::otlp::signed;
+use super::wire::{Fields, WireError};
+
+/// `AnyValue`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the names are OTLP's")]
+pub enum ValueView<'a> {
+    Empty,
+    String(&'a str),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Bytes(&'a [u8]),
+    /// An encoded `ArrayValue`; its values are read by [`super::otlp::array_values`].
+    Array(&'a [u8]),
+    /// An encoded `KeyValueList`; its entries are read by [`super::otlp::attributes`] with field 1.
+    Map(&'a [u8]),
+}
+
+impl<'a> ValueView<'a> {
+    pub(super) fn parse(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut value = Self::Empty;
+        for field in Fields::new(message) {
+            let field = field?;
+            value = match field.number {
+                1 => Self::String(field.text()?),
+                2 => Self::Bool(field.varint()? != 0),
+                3 => Self::Int(signed(field.varint()?)),
+                4 => Self::Double(f64::from_bits(field.fixed64()?)),
+                5 => Self::Array(field.bytes()?),
+                6 => Self::Map(field.bytes()?),
+                7 => Self::Bytes(field.bytes()?),
+                // A newer schema's value (string_value_strindex, for one) counts as absent.
+                _ => value,
+            };
+        }
+        Ok(value)
+    }
+
+    /// The text, if it is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&'a str> {
+        match *self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one or a string that reads as one.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match *self {
+            Self::Int(value) => Some(value),
+            Self::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
