@@ -15,7 +15,7 @@ pub enum ValueView<'a> {
     Bytes(&'a [u8]),
     /// An encoded `ArrayValue`; its values are read by [`array_values`].
     Array(&'a [u8]),
-    /// An encoded `KeyValueList`; its entries are read by [`attributes`] with field 1.
+    /// An encoded `KeyValueList`; its entries are read by [`attributes`](super::otlp::attributes) with field 1.
     Map(&'a [u8]),
 }
 
