@@ -62,6 +62,15 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
 /// Every URL of the service.
 fn routes(config: &mut web::ServiceConfig) {
     config
+        // First what is called most: each pattern is tried in turn.
+        .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
+        .service(
+            at("/api/v1/tickets", "GET, POST")
+                .route(read().to(api::tickets::list))
+                .route(web::post().to(intake::api::create)),
+        )
+        .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
+        .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .service(page("/").route(read().to(intake::form::show)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
@@ -72,14 +81,6 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
         .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
-        .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
-        .service(
-            at("/api/v1/tickets", "GET, POST")
-                .route(read().to(api::tickets::list))
-                .route(web::post().to(intake::api::create)),
-        )
-        .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
-        .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .configure(desk_routes)
         .service(at("/livez", "GET").route(read().to(health::live)))
         .service(at("/readyz", "GET").route(read().to(health::ready)))

@@ -202,7 +202,7 @@ impl Resolver {
         Ok(())
     }
 
-    /// Two queries for a page of links, however many they are.
+    /// Few queries for a page of links.
     async fn look_for_all(
         &self,
         conn: &mut PgConnection,

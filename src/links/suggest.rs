@@ -3,6 +3,7 @@
 
 use chrono::Duration;
 use sqlx::{Connection as _, PgConnection};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::candidates::{self, Candidate};
@@ -13,6 +14,9 @@ use crate::traces::ids::TraceId;
 
 /// Traces of what a person reports arrive within minutes of the report; later ones are for staff to choose.
 const SUGGESTED_FOR: Duration = Duration::hours(1);
+/// A look is followed by a rest this many times as long, so that in a rush of reports the looks, which are for later,
+/// take a fifth of one connection's time from the reports themselves.
+const SUGGESTION_REST: u32 = 4;
 /// Tickets looked at in a sweep: each costs one query of some milliseconds.
 const SWEPT_TICKETS: i64 = 50;
 
@@ -45,10 +49,12 @@ impl Resolver {
         };
         let resolver = self.clone();
         tokio::spawn(async move {
+            let began = Instant::now();
             let looked = resolver.suggest_now(ticket_id).await;
             if let Err(error) = looked {
                 tracing::warn!(error = %error, "No trace could be suggested yet; the sweep looks again");
             }
+            tokio::time::sleep(began.elapsed() * SUGGESTION_REST).await;
             drop(turn);
         });
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::copy;
 use super::ids::{SpanId, TraceId};
 use super::part::TracePart;
-use crate::db::grouped::{Lookup, padded};
+use crate::db::grouped::{Lookup, MAX_KEYS, padded};
 
 /// Most bytes of one trace, decompressed, that are read at once: as much as one export may bring.
 pub const MAX_TRACE_BYTES: i64 = 64 * 1024 * 1024;
@@ -152,14 +152,26 @@ impl Lookup for Traces {
 /// # Errors
 /// The database's.
 pub async fn stored_among(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
-    query_scalar!(
-        r#"SELECT id AS "id!" FROM unnest($1::uuid[]) AS id
-           WHERE EXISTS (SELECT 1 FROM trace_parts WHERE trace_id = id)
-              OR EXISTS (SELECT 1 FROM pinned_parts WHERE trace_id = id)"#,
-        ids,
-    )
-    .fetch_all(conn)
-    .await
+    let mut stored = Vec::new();
+    for ids in ids.chunks(MAX_KEYS) {
+        let [k1, k2, k3, k4, k5, k6, k7, k8] = padded(ids);
+        let found = query_scalar!(
+            r#"SELECT DISTINCT trace_id AS "trace_id!" FROM (
+                   SELECT trace_id FROM trace_parts UNION ALL SELECT trace_id FROM pinned_parts
+               ) AS parts
+               WHERE trace_id IN ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+            k1,
+            k2,
+            k3,
+            k4,
+            k5,
+            k6,
+            k7,
+            k8,
+        );
+        stored.extend(found.fetch_all(&mut *conn).await?);
+    }
+    Ok(stored)
 }
 
 /// Traces that may hold one of these spans: the last four bytes of a span's ID are the same. Reads every part of the
