@@ -70,7 +70,7 @@ pub async fn find(
     Ok(find_all(conn, &[trace_id]).await?.remove(&trace_id))
 }
 
-/// Reads those of the traces, 1 to [`MAX_KEYS`](crate::db::grouped::MAX_KEYS), that are stored, from both tables.
+/// Reads those of the traces, 1 to [`MAX_KEYS`], that are stored, from both tables.
 ///
 /// # Errors
 /// The database's.
