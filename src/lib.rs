@@ -25,6 +25,7 @@ pub mod tickets;
 pub mod traces;
 
 pub mod access;
+pub mod help;
 pub mod links;
 
 pub mod api;

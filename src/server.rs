@@ -82,6 +82,8 @@ fn routes(config: &mut web::ServiceConfig) {
             at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
         )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
+        .service(at("/recoveries", "POST").route(web::post().to(intake::helped::recover)))
+        .service(at("/helpfulness", "POST").route(web::post().to(intake::helped::vote)))
         .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
         .configure(desk_routes)
         .service(at("/livez", "GET").route(read().to(health::live)))

@@ -1,5 +1,5 @@
-// The report form's conveniences: what can be said of a trace ID while it is typed, and screenshots by paste and drop,
-// with a tool to black out parts before they leave the browser. The form works without any of it.
+// The start page's conveniences: votes in place, what can be said of a trace ID while it is typed, and screenshots by
+// paste and drop, with a tool to black out parts before they leave the browser. The form works without any of it.
 
 const TYPING_PAUSE_MS = 500;
 const WORDS = JSON.parse(document.body.dataset.words);
@@ -160,5 +160,33 @@ function dragBoxes(canvas, boxes, repaint) {
   canvas.addEventListener("pointerup", () => { from = null; });
 }
 
+// Votes in place; without a script the page comes again with all that was typed.
+function votes() {
+  document.addEventListener("click", async (event) => {
+    const pressed = event.target.closest?.(".helpful button");
+    if (!pressed) return;
+    event.preventDefault();
+    const place = pressed.closest(".helpful");
+    const [what, ...vote] = pressed.value.split("-");
+    const fields = new URLSearchParams({ vote: vote.join("-") });
+    if (what === "note") fields.set("note", place.querySelector("input").value);
+    try {
+      const response = await fetch("/helpfulness", { method: "POST", body: fields });
+      if (!response.ok) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector(".helpful");
+      place.replaceWith(fresh);
+      fresh.querySelector("input")?.focus();
+    } catch {
+      // Offline: the vote is not worth a message.
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.matches?.(".helpful input")) return;
+    event.preventDefault();
+    event.target.closest(".helpful").querySelector("button").click();
+  });
+}
+
 traceFinding();
 screenshots();
+votes();

@@ -27,6 +27,7 @@ use crate::state::AppState;
 use crate::tickets::attachment;
 use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::message::message_body;
+use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::status::TicketStatus;
 use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
@@ -327,6 +328,8 @@ async fn page(
         page_url: ticket.page_url,
         occurred: When::new(ticket.occurred_at, now),
         created: When::new(ticket.created_at, now),
+        language: language_name(state, &ticket.language),
+        tried: RecoveryStep::list(&ticket.tried),
         typed_trace: link.typed,
         messages: messages
             .into_iter()
@@ -353,6 +356,12 @@ async fn page(
         trace,
     };
     Ok(html(status, &page))
+}
+
+/// What a language calls itself; `None` for English, which staff expect.
+fn language_name(state: &AppState, tag: &str) -> Option<String> {
+    let words = state.config.content.words(tag);
+    (words.tag() != "en").then(|| words.name.clone())
 }
 
 async fn panel(state: &AppState, link: &Link, now: DateTime<Utc>) -> Result<TracePanel, Problem> {

@@ -10,10 +10,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fields::{self, Fields};
+use super::helped::{HelpfulFragment, SolvedPage};
 use crate::content::{Words, escape};
+use crate::help::answer::HelpAnswer;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
-use crate::http::page::{Frame, Switch, html};
+use crate::http::page::{Frame, html};
 use crate::http::reader;
 use crate::http::view::When;
 use crate::links::failures;
@@ -77,12 +79,10 @@ struct FindingFragment {
     finding: Option<Finding>,
 }
 
-/// The end of the way when the advice was enough.
-#[derive(Debug, Template)]
-#[template(path = "intake/solved.html")]
-pub struct SolvedPage {
-    /// The frame.
-    pub frame: Frame,
+impl FindingFragment {
+    fn helpful(&self, answer: HelpAnswer) -> HelpfulFragment {
+        HelpfulFragment::new(&self.frame, answer, None)
+    }
 }
 
 /// `POST /trace-findings`: what can be said of a trace ID, as a piece of the form.
@@ -151,12 +151,7 @@ pub async fn solved(
         let today = state.clock.now().date_naive();
         failures::count_solved(&mut *state.pool.acquire().await?, today, class).await?;
     }
-    Ok(html(
-        StatusCode::OK,
-        &SolvedPage {
-            frame: Frame::public().with_switch(Switch::Home),
-        },
-    ))
+    Ok(SolvedPage::answer())
 }
 
 async fn find(

@@ -2,25 +2,26 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::drafts::{self, Drafts};
 use super::fields::{self, Fields};
 use super::finding::{self, Finding};
 use super::form_page::{FormPage, FormValues, ReadBack};
+use super::form_time::occurred_at;
+use super::helped::{self, Voted};
 use super::open::{self, Origin, ReportSource};
 use super::refusal::{Refusal, Refused};
 use super::report::{RawReport, Report};
+use crate::help::answer::Vote;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::page::public_html;
 use crate::http::reader;
 use crate::links::trace_ref;
 use crate::state::AppState;
-
-/// "Within the hour", as a time: its middle.
-const HALF_AN_HOUR: Duration = Duration::minutes(30);
+use crate::tickets::recovery::RecoveryStep;
 
 /// Shows the form, empty or filled from a link's query.
 ///
@@ -87,6 +88,14 @@ pub async fn submit(
             Ok(check(values, drafts, file_error, finding))
         }
         Intent::Files(_) => Ok(again(values, drafts, file_error.as_slice())),
+        Intent::Vote(vote) | Intent::Note(vote) => {
+            let note = helped::note_of(&form.fields, vote);
+            let note = matches!(intent, Intent::Note(_)).then_some(note);
+            match helped::count(&request, &state, vote, note).await {
+                Ok(voted) => Ok(after_vote(values, drafts, voted)),
+                Err(problem) => Ok(not_now(values, drafts, &problem)),
+            }
+        }
         Intent::Send | Intent::Solved => send(&state, values, drafts, file_error).await,
     }
 }
@@ -115,7 +124,7 @@ async fn send(
         account_id: None,
         draft_hash: drafts.hash(),
         language: reader::current().words.tag().to_owned(),
-        tried: Vec::new(),
+        tried: values.tried.clone(),
     };
     let opened = match open::open_ticket(state, &report, &origin).await {
         Ok(opened) => opened,
@@ -140,6 +149,10 @@ enum Intent {
     Check,
     /// The advice was enough.
     Solved,
+    /// An answer was helpful or not.
+    Vote(Vote),
+    /// A line to such a vote.
+    Note(Vote),
     /// Add the chosen files, or take one away.
     Files(Option<Uuid>),
 }
@@ -151,10 +164,15 @@ impl Intent {
             Some("solved") => Self::Solved,
             // The switch of languages keeps the files too.
             Some("attach" | "keep") => Self::Files(None),
-            Some(other) => match other.strip_prefix("remove-") {
-                Some(id) => Self::Files(Uuid::parse_str(id).ok()),
-                None => Self::Send,
-            },
+            Some(other) => {
+                let (what, of) = other.split_once('-').unwrap_or_default();
+                match (what, Vote::parse(of)) {
+                    ("remove", _) => Self::Files(Uuid::parse_str(of).ok()),
+                    ("vote", Some(vote)) => Self::Vote(vote),
+                    ("note", Some(vote)) => Self::Note(vote),
+                    _ => Self::Send,
+                }
+            }
             None => Self::Send,
         }
     }
@@ -162,7 +180,7 @@ impl Intent {
     fn removed(&self) -> Option<Uuid> {
         match self {
             Self::Files(removed) => *removed,
-            Self::Send | Self::Check | Self::Solved => None,
+            _ => None,
         }
     }
 }
@@ -178,7 +196,22 @@ fn values_of(fields: &Fields) -> FormValues {
         kind: field("kind"),
         trace_id: field("trace_id"),
         email: field("email"),
+        tried: RecoveryStep::ALL
+            .into_iter()
+            .filter(|step| fields.contains_key(&format!("tried-{}", step.as_str())))
+            .collect(),
     }
+}
+
+/// A vote without a script: the page again, thanks in the place of the question.
+fn after_vote(values: FormValues, drafts: Drafts, voted: Voted) -> HttpResponse {
+    let page = FormPage {
+        read_back: read_back(&values.trace_id).ok(),
+        drafts,
+        voted: Some(voted),
+        ..FormPage::new(values, &[])
+    };
+    public_html(StatusCode::OK, &page)
 }
 
 /// The "Check" button: how the trace ID is read and what can be said of the trace, nothing sent.
@@ -264,90 +297,5 @@ fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {
         kind: values.kind.clone(),
         trace_id: values.trace_id.clone(),
         email: values.email.clone(),
-    }
-}
-
-/// The time that was chosen, with an offset; what can't be read stays as typed, for the report to refuse.
-fn occurred_at(values: &FormValues, now: DateTime<Utc>) -> String {
-    let typed = values.occurred_at.trim();
-    let offset = offset_of(&values.utc_offset);
-    match values.when.as_str() {
-        "at" => local(typed, offset).unwrap_or_else(|| typed.to_owned()),
-        "hour" => rfc3339(now - HALF_AN_HOUR),
-        "today" => rfc3339(middle_of_today(now, offset)),
-        "" if !typed.is_empty() => local(typed, offset).unwrap_or_else(|| typed.to_owned()),
-        _ => rfc3339(now),
-    }
-}
-
-/// `datetime-local` has no offset: it is the one that the browser's script gave, or UTC.
-fn local(typed: &str, offset: FixedOffset) -> Option<String> {
-    let naive = [
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%dT%H:%M:%S%.f",
-    ]
-    .iter()
-    .find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())?;
-    offset
-        .from_local_datetime(&naive)
-        .single()
-        .map(|time| time.to_rfc3339())
-}
-
-/// Minutes ahead of UTC, at most a day.
-fn offset_of(minutes: &str) -> FixedOffset {
-    const UTC_OFFSET: FixedOffset = FixedOffset::east_opt(0).expect("zero is an offset");
-    minutes
-        .trim()
-        .parse::<i32>()
-        .ok()
-        .and_then(|minutes| minutes.checked_mul(60))
-        .and_then(FixedOffset::east_opt)
-        .unwrap_or(UTC_OFFSET)
-}
-
-/// "Earlier today": halfway between the reporter's midnight and now.
-fn middle_of_today(now: DateTime<Utc>, offset: FixedOffset) -> DateTime<Utc> {
-    let here = now.with_timezone(&offset);
-    let since_midnight = here.time().signed_duration_since(chrono::NaiveTime::MIN);
-    now - since_midnight / 2
-}
-
-fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn time(when: &str, occurred_at: &str, utc_offset: &str) -> String {
-        let values = FormValues {
-            when: when.to_owned(),
-            occurred_at: occurred_at.to_owned(),
-            utc_offset: utc_offset.to_owned(),
-            ..FormValues::default()
-        };
-        super::occurred_at(&values, "2026-11-25T10:00:00Z".parse().unwrap())
-    }
-
-    #[test]
-    fn chosen_times_become_moments() {
-        assert_eq!(time("now", "", ""), "2026-11-25T10:00:00Z");
-        assert_eq!(time("", "", ""), "2026-11-25T10:00:00Z");
-        assert_eq!(time("hour", "", ""), "2026-11-25T09:30:00Z");
-        assert_eq!(time("today", "", ""), "2026-11-25T05:00:00Z");
-        assert_eq!(time("today", "", "120"), "2026-11-25T04:00:00Z");
-        assert_eq!(
-            time("at", "2026-11-25T10:30", "60"),
-            "2026-11-25T10:30:00+01:00"
-        );
-        assert_eq!(
-            time("at", "2026-11-25T10:30:05", "x"),
-            "2026-11-25T10:30:05+00:00"
-        );
-        assert_eq!(time("", "2026-11-25T10:30:00Z", ""), "2026-11-25T10:30:00Z");
-        assert_eq!(time("at", "soon", "99999999999"), "soon");
     }
 }

@@ -6,6 +6,8 @@ pub mod fields;
 pub mod finding;
 pub mod form;
 pub mod form_page;
+mod form_time;
+pub mod helped;
 pub mod open;
 pub mod refusal;
 pub mod report;

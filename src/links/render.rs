@@ -141,6 +141,7 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
         occurred_at: ticket.occurred_at,
         created_at: ticket.created_at,
         kind: kind_label(&ticket.kind),
+        tried: &ticket.tried,
         email: ticket.email.as_deref(),
         link: link.state,
         trace_id: Link::trace(&link),

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["token", "trace_context"],
     &["http"],
     &["limits", "tickets", "traces", "outbox"],
-    &["links", "access"],
+    &["links", "access", "help"],
     &["api", "desk", "ingest", "intake"],
     &["telemetry"],
     &["server", "workers"],
