@@ -129,16 +129,13 @@ pub async fn count(
     check_pace(request, state)?;
     let mut conn = state.pool.acquire().await?;
     let now = state.clock.now();
-    let has_note = match note {
-        Some(note) => {
-            let words = reader::current().words;
-            help::keep_note(&mut conn, vote, note, words.tag(), now).await?
-        }
-        None => {
-            help::count_vote(&mut conn, now.date_naive(), vote).await?;
-            false
-        }
+    let Some(note) = note else {
+        help::count_vote(&mut conn, now.date_naive(), vote).await?;
+        let has_note = false;
+        return Ok(Voted { vote, has_note });
     };
+    let words = reader::current().words;
+    let has_note = help::keep_note(&mut conn, vote, note, words.tag(), now).await?;
     Ok(Voted { vote, has_note })
 }
 
