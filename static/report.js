@@ -2,6 +2,8 @@
 // with a tool to black out parts before they leave the browser. The form works without any of it.
 
 const TYPING_PAUSE_MS = 500;
+const WORDS = JSON.parse(document.body.dataset.words);
+const fill = (text, values) => text.replace(/\{([a-z_]+)\}/g, (place, name) => values[name] ?? place);
 const PICTURE = /^image\/(png|jpeg|webp|gif)$/;
 
 // Asks when the typing pauses; an older answer never replaces a newer one.
@@ -56,12 +58,12 @@ function screenshots() {
     const item = document.createElement("li");
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Screenshot ${index + 1}: ${file.name}`);
+    canvas.setAttribute("aria-label", fill(WORDS.screenshot, { number: index + 1, name: file.name }));
     draw(canvas, file);
     item.append(
       canvas,
-      button("Black out parts", () => blackOut(file, (edited) => commit(files.with(index, edited)))),
-      button("Remove", () => commit(files.toSpliced(index, 1))),
+      button(WORDS.black_out, () => blackOut(file, (edited) => commit(files.with(index, edited)))),
+      button(WORDS.remove, () => commit(files.toSpliced(index, 1))),
     );
     return item;
   };
@@ -98,7 +100,7 @@ async function draw(canvas, file) {
     canvas.height = picture.height;
     canvas.getContext("2d").drawImage(picture, 0, 0);
   } catch {
-    canvas.replaceWith(Object.assign(document.createElement("span"), { textContent: `${file.name}: not a picture` }));
+    canvas.replaceWith(Object.assign(document.createElement("span"), { textContent: fill(WORDS.not_a_picture, { name: file.name }) }));
   }
 }
 
@@ -107,7 +109,7 @@ async function blackOut(file, done) {
   const dialog = document.createElement("dialog");
   dialog.className = "blackout";
   const canvas = document.createElement("canvas");
-  const hint = Object.assign(document.createElement("p"), { textContent: "Drag over what nobody should see." });
+  const hint = Object.assign(document.createElement("p"), { textContent: WORDS.black_out_hint });
   const row = Object.assign(document.createElement("div"), { className: "row" });
   dialog.append(hint, canvas, row);
   document.body.append(dialog);
@@ -122,12 +124,12 @@ async function blackOut(file, done) {
   };
   dragBoxes(canvas, boxes, repaint);
   const close = () => { dialog.close(); dialog.remove(); };
-  const save = button("Done", () => canvas.toBlob((blob) => {
+  const save = button(WORDS.done, () => canvas.toBlob((blob) => {
     done(new File([blob], file.name.replace(/\.\w+$/, "") + ".png", { type: "image/png" }));
     close();
   }, "image/png"));
   save.classList.replace("quiet", "primary");
-  row.append(button("Undo", () => { boxes.pop(); repaint(); }), button("Cancel", close), save);
+  row.append(button(WORDS.undo, () => { boxes.pop(); repaint(); }), button(WORDS.cancel, close), save);
   dialog.addEventListener("cancel", () => dialog.remove());
   dialog.showModal();
 }

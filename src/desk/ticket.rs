@@ -104,7 +104,7 @@ pub async fn add_message(
         Err(error) => {
             let reply = ReplyForm {
                 body: form.fields.body,
-                error: Some(error),
+                error: Some(error.to_string()),
             };
             let refused = Refused {
                 reply,

@@ -5,9 +5,10 @@ use actix_web::web;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::refusal::Refusal;
 use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot};
 use crate::clock::new_id;
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::picture::serve_picture;
 use crate::state::AppState;
 use crate::tickets::attachment::{self, AttachmentInfo, NewAttachment};
@@ -45,7 +46,7 @@ pub async fn keep(
     token: &str,
     removed: Option<Uuid>,
     files: Vec<Vec<u8>>,
-) -> Result<(Drafts, Option<String>), Problem> {
+) -> Result<(Drafts, Option<Refusal>), Problem> {
     if token.is_empty() && files.is_empty() {
         return Ok((Drafts::default(), None));
     }
@@ -75,7 +76,7 @@ pub async fn keep(
 pub async fn keep_all(
     state: &AppState,
     shots: &[Screenshot],
-) -> Result<(Drafts, Option<String>), Problem> {
+) -> Result<(Drafts, Option<Refusal>), Problem> {
     if shots.is_empty() {
         return Ok((Drafts::default(), None));
     }
@@ -98,14 +99,12 @@ async fn store(
     conn: &mut PgConnection,
     hash: [u8; 32],
     shots: &[Screenshot],
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<Refusal>, Problem> {
     if shots.is_empty() {
         return Ok(None);
     }
     if attachment::drafts(&mut *conn, hash).await?.len() + shots.len() > MAX_SCREENSHOTS {
-        return Ok(Some(format!(
-            "At most {MAX_SCREENSHOTS} screenshots are taken."
-        )));
+        return Ok(Some(Refusal::FilesMany));
     }
     if attachment::count_unsent(&mut *conn, MAX_UNSENT).await? >= MAX_UNSENT {
         tracing::warn!("Screenshots are refused: too many wait for their forms to be sent");
@@ -149,7 +148,6 @@ pub async fn show(path: web::Path<(String, Uuid)>, state: web::Data<AppState>) -
 /// A picture that is not there.
 #[must_use]
 pub fn missing() -> PageError {
-    PageError(Problem::not_found(
-        "This picture is not there, or not for you.",
-    ))
+    let problem = Problem::not_found("This picture is not there, or not for you.");
+    PageError(problem.with_reason(Reason::NoPicture))
 }

@@ -7,6 +7,7 @@ pub mod finding;
 pub mod form;
 pub mod form_page;
 pub mod open;
+pub mod refusal;
 pub mod report;
 pub mod screenshot;
 pub mod ticket;

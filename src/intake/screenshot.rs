@@ -3,7 +3,6 @@
 
 use std::io::Cursor;
 
-use crate::http::error::Problem;
 use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
 use image::{
@@ -11,12 +10,15 @@ use image::{
 };
 use tokio::sync::Semaphore;
 
+use super::refusal::Refusal;
+use crate::http::error::Problem;
+
 /// Screenshots a report may have.
 pub const MAX_SCREENSHOTS: usize = 5;
 /// Size of a screenshot's file.
 pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
 /// Longest side: two 4K screens side by side.
-const MAX_SIDE: u32 = 8_000;
+pub const MAX_SIDE: u32 = 8_000;
 /// Memory for a decoded picture: 5,120 x 2,880 pixels of 4 bytes are 59 MB.
 const MAX_DECODED_BYTES: u64 = 64 * 1024 * 1024;
 /// Frames kept of an animation; what shows a failure takes a few seconds.
@@ -48,7 +50,7 @@ static AT_A_TIME: Semaphore = Semaphore::const_new(1);
 ///
 /// # Errors
 /// What is wrong with the first that can't be taken, and 503 when the service stops.
-pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, String>, Problem> {
+pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, Refusal>, Problem> {
     if files.is_empty() {
         return Ok(Ok(Vec::new()));
     }
@@ -63,23 +65,20 @@ pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, Str
 /// Takes a picture. Takes up to 130 MiB of memory and a second of time: not for the thread that serves requests.
 ///
 /// # Errors
-/// What is wrong with it, in a sentence for the person who sent it.
-pub fn take(file: &[u8]) -> Result<Screenshot, String> {
+/// What is wrong with it.
+pub fn take(file: &[u8]) -> Result<Screenshot, Refusal> {
     if file.len() > MAX_FILE_BYTES {
-        return Err(format!(
-            "A screenshot may have {} MiB at most.",
-            MAX_FILE_BYTES / 1024 / 1024
-        ));
+        return Err(Refusal::FileLarge);
     }
     let format = image::guess_format(file).ok();
     let shot = match format {
         Some(ImageFormat::Png | ImageFormat::WebP) => still(file, ImageFormat::Png),
         Some(ImageFormat::Jpeg) => still(file, ImageFormat::Jpeg),
         Some(ImageFormat::Gif) => animation(file),
-        _ => return Err("A screenshot must be a PNG, JPEG, WebP or GIF picture.".to_owned()),
+        _ => return Err(Refusal::FileFormat),
     }?;
     if shot.content.len() > MAX_STORED_BYTES {
-        return Err("This picture is too large once it is unpacked.".to_owned());
+        return Err(Refusal::FileUnpacked);
     }
     Ok(shot)
 }
@@ -92,18 +91,14 @@ fn limits() -> Limits {
     limits
 }
 
-fn unreadable(error: &image::ImageError) -> String {
+fn unreadable(error: &image::ImageError) -> Refusal {
     match error {
-        image::ImageError::Limits(_) => {
-            format!(
-                "This picture is too large: at most {MAX_SIDE} pixels a side, and 16 million in all."
-            )
-        }
-        _ => "This picture can't be read; it may be damaged. Take the screenshot again.".to_owned(),
+        image::ImageError::Limits(_) => Refusal::FilePixels,
+        _ => Refusal::FileBroken,
     }
 }
 
-fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
+fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, Refusal> {
     let mut reader = ImageReader::new(Cursor::new(file));
     reader.set_format(image::guess_format(file).map_err(|error| unreadable(&error))?);
     reader.limits(limits());
@@ -113,9 +108,7 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
     let (width, height) = decoder.dimensions();
     let as_shown = u64::from(width) * u64::from(height) * 4;
     if as_shown.max(decoder.total_bytes()) > MAX_DECODED_BYTES {
-        return Err(unreadable(&image::ImageError::Limits(
-            image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError),
-        )));
+        return Err(Refusal::FilePixels);
     }
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(&error))?;
     picture.apply_orientation(orientation);
@@ -138,7 +131,7 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
     })
 }
 
-fn animation(file: &[u8]) -> Result<Screenshot, String> {
+fn animation(file: &[u8]) -> Result<Screenshot, Refusal> {
     let mut decoder = GifDecoder::new(Cursor::new(file)).map_err(|error| unreadable(&error))?;
     decoder
         .set_limits(limits())
@@ -239,7 +232,7 @@ mod tests {
         png[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
         let crc = crc32fast::hash(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(take(&png).unwrap_err().contains("too large"));
+        assert_eq!(take(&png).unwrap_err(), Refusal::FilePixels);
     }
 
     #[test]

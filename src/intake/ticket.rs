@@ -7,11 +7,14 @@ use uuid::Uuid;
 
 use super::drafts;
 use super::fields::{self, Fields};
+use super::refusal::message_in_words;
 use super::ticket_page::{PublicLink, PublicTicketPage};
+use crate::content::Words;
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::page::{Frame, html};
 use crate::http::picture::serve_picture;
+use crate::http::reader;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::conversation;
 use crate::links::state::LinkState;
@@ -102,7 +105,7 @@ pub async fn reply(
             let mut page = page_of(&state, &path, ticket_id).await?;
             page.reply = ReplyForm {
                 body: typed.to_owned(),
-                error: Some(error),
+                error: Some(message_in_words(error, &page.frame.words)),
             };
             return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
         }
@@ -133,7 +136,7 @@ async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
 }
 
 fn missing() -> Problem {
-    Problem::not_found("This link opens no report.")
+    Problem::not_found("This link opens no report.").with_reason(Reason::NoReport)
 }
 
 async fn page_of(
@@ -155,11 +158,12 @@ async fn page_of(
         None => None,
     };
     let now = state.clock.now();
-    let started = started.map(|time| When::new(time, now));
+    let words = reader::current().words_for(&state.config.content, &ticket.language);
+    let started = started.map(|time| When::for_reader(time, now, &words));
     let href = format!("/t/{token}");
     let url = state.config.base_url.join(&href);
     let shots = ScreenshotView::list(&format!("{href}/screenshots"), &screenshots);
-    let mut page = build(href, url, ticket, &link, started, messages, now);
+    let mut page = build(href, url, ticket, &link, started, messages, (words, now));
     page.screenshots = shots;
     Ok(page)
 }
@@ -171,18 +175,17 @@ fn build(
     link: &Link,
     started: Option<When>,
     messages: Vec<Message>,
-    now: DateTime<Utc>,
+    (words, now): (Words, DateTime<Utc>),
 ) -> PublicTicketPage {
-    let occurred = When::new(ticket.occurred_at, now);
+    let occurred = When::for_reader(ticket.occurred_at, now, &words);
     PublicTicketPage {
-        frame: Frame::public(),
         href,
         url,
         reference: ticket.reference,
         status: ticket.status,
         action: ticket.action,
         page_url: ticket.page_url,
-        created: When::new(ticket.created_at, now),
+        created: When::for_reader(ticket.created_at, now, &words),
         email: ticket.email,
         link: match link.state {
             LinkState::None => PublicLink::None,
@@ -196,20 +199,25 @@ fn build(
         occurred,
         messages: messages
             .into_iter()
-            .map(|message| message_view(message, now))
+            .map(|message| message_view(message, &words, now))
             .collect(),
         reply: ReplyForm::default(),
         screenshots: Vec::new(),
         is_new: false,
+        frame: Frame::in_words(words),
     }
 }
 
-fn message_view(message: Message, now: DateTime<Utc>) -> MessageView {
+fn message_view(message: Message, words: &Words, now: DateTime<Utc>) -> MessageView {
     let is_staff = message.author == MessageAuthor::Staff;
     MessageView {
-        author: if is_staff { "Support" } else { "You" }.to_owned(),
+        author: if is_staff {
+            words.ticket.support.clone()
+        } else {
+            words.ticket.you.clone()
+        },
         is_staff,
         body: message.body,
-        sent: When::new(message.created_at, now),
+        sent: When::for_reader(message.created_at, now, words),
     }
 }

@@ -1,7 +1,9 @@
 //! A ticket as its reporter sees it, by the secret link.
 
 use askama::Template;
+use askama::filters::Safe;
 
+use crate::content::Failed;
 use crate::http::page::Frame;
 use crate::http::view::{MessageView, ReplyForm, When};
 use crate::tickets::attachment_view::ScreenshotView;
@@ -60,6 +62,41 @@ pub enum PublicLink {
         /// What failed, if the trace shows it.
         failure: Option<FailureClass>,
     },
+}
+
+impl PublicTicketPage {
+    fn title(&self) -> String {
+        let title = &self.frame.words.ticket.title;
+        title.fill(&[("reference", &self.reference)])
+    }
+
+    /// The state in a few words, and in a sentence or two.
+    fn state(&self) -> (&str, &str) {
+        let words = &self.frame.words.ticket;
+        match self.status {
+            TicketStatus::Open => (&words.open, &words.open_text),
+            TicketStatus::Pending => (&words.pending, &words.pending_text),
+            TicketStatus::Solved => (&words.solved, &words.solved_text),
+            TicketStatus::Spam => (&words.spam, &words.spam_text),
+        }
+    }
+
+    fn linked(&self, started: &When) -> Safe<String> {
+        let linked = &self.frame.words.ticket.linked;
+        linked.markup(&[("clock", &started.clock_tag())])
+    }
+
+    fn answers_to(&self) -> String {
+        let words = &self.frame.words.ticket;
+        match &self.email {
+            Some(email) => words.and_this_page.fill(&[("email", email)]),
+            None => words.this_page.clone(),
+        }
+    }
+
+    fn failed(&self, class: FailureClass) -> &Failed {
+        self.frame.words.failures.of(class)
+    }
 }
 
 impl PublicLink {

@@ -11,6 +11,7 @@ use super::state::LinkState;
 use super::store::{self, Link};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
+use crate::content::Content;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
 use crate::outbox::store::{Claimed, MailKind};
@@ -28,6 +29,8 @@ pub struct Renderer {
     pub pool: PgPool,
     /// Under which links stand.
     pub base_url: BaseUrl,
+    /// What reporters read.
+    pub content: Arc<Content>,
     /// The time.
     pub clock: Clock,
     /// Bounds the memory of reading large traces.
@@ -75,10 +78,13 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         action: &ticket.action,
         link: &link,
     };
+    let words = renderer.content.words(&ticket.language);
     let mail = match kind {
-        MailKind::StaffNotice | MailKind::ReportReceived => PlainMail::received(about, failure),
-        MailKind::Answered => PlainMail::answered(about, &message),
-        MailKind::Solved => PlainMail::solved(about),
+        MailKind::StaffNotice | MailKind::ReportReceived => {
+            PlainMail::received(about, words, failure)
+        }
+        MailKind::Answered => PlainMail::answered(about, words, &message),
+        MailKind::Solved => PlainMail::solved(about, words),
         MailKind::ReplyNotice => PlainMail::reply_notice(about, &message),
     };
     Ok(mail.render()?)

@@ -5,6 +5,7 @@ use sqlx::{Connection, PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::event::{self, TicketEventKind};
+use super::recovery::RecoveryStep;
 use super::status::TicketStatus;
 use crate::clock::new_id;
 
@@ -12,7 +13,7 @@ use crate::clock::new_id;
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql"
+    reason = "the columns, documented in migrations/0003_tickets.sql and 0009_readers.sql"
 )]
 pub struct Ticket {
     pub id: Uuid,
@@ -26,6 +27,8 @@ pub struct Ticket {
     pub page_url: String,
     pub occurred_at: DateTime<Utc>,
     pub email: Option<String>,
+    pub language: String,
+    pub tried: Vec<RecoveryStep>,
 }
 
 /// The ticket with this ID.
@@ -36,7 +39,8 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Ticket>, s
     query_as!(
         Ticket,
         r#"SELECT id, reference, status AS "status: TicketStatus", created_at, updated_at, source::text AS "source!",
-                  kind::text AS "kind!", action, page_url, occurred_at, email
+                  kind::text AS "kind!", action, page_url, occurred_at, email, language,
+                  tried AS "tried: Vec<RecoveryStep>"
            FROM tickets WHERE id = $1"#,
         id,
     )
