@@ -105,6 +105,7 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         .service(page("/desk/search").route(read().to(desk::search::search)))
         .service(page("/desk/failures").route(read().to(desk::failures::list)))
         .service(page("/desk/failures/{fingerprint}").route(read().to(desk::failures::show)))
+        .service(page("/desk/answers").route(read().to(desk::answers::show)))
         .service(page("/desk/mail").route(read().to(desk::mail::show)))
         .service(at("/desk/mail/{id}/resend", "POST").route(web::post().to(desk::mail::resend)))
         .service(page("/desk/tickets/{id}").route(read().to(desk::ticket::show)))

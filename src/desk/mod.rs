@@ -1,6 +1,9 @@
 //! The pages of support staff.
 
+pub mod answers;
+pub mod answers_page;
 pub mod candidates_view;
+pub mod day_plot;
 pub mod failures;
 pub mod failures_page;
 pub mod mail;

@@ -114,6 +114,8 @@ pub enum Section {
     Queue,
     /// Failures over all tickets.
     Failures,
+    /// What the start page helped with.
+    Answers,
     /// The outbox.
     Mail,
 }
