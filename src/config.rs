@@ -1,7 +1,8 @@
 //! Configuration: environment variables, or the same keys in `tracedesk.toml`; the environment wins. Every bad
 //! value is reported at once.
 
-use std::collections::HashMap;
+mod file;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use lettre::message::Mailbox;
 use secrecy::SecretString;
 use url::Url;
 
+use self::file::File;
 use crate::content::Content;
+use crate::failure_rule::FailureRules;
 
 /// A variable that tracedesk reads: its name, its default as shown in the help, what it means.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +90,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// What reporters read.
     pub content: Arc<Content>,
+    /// The operator's rules for failure classes.
+    pub failure_rules: Arc<FailureRules>,
     /// Directives for the log.
     pub log: String,
     /// Whether the log is JSON lines.
@@ -157,9 +162,9 @@ impl Config {
         let named = std::env::var("TRACEDESK_CONFIG").ok();
         let path = PathBuf::from(named.as_deref().unwrap_or(DEFAULT_FILE));
         let file = match std::fs::read_to_string(&path) {
-            Ok(text) => parse_file(&path, &text)?,
+            Ok(text) => File::parse(&path, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-                HashMap::new()
+                File::default()
             }
             Err(error) => {
                 return Err(ConfigError(vec![format!(
@@ -168,7 +173,22 @@ impl Config {
                 )]));
             }
         };
-        Self::from_values(|name| std::env::var(name).ok().or_else(|| file.get(name).cloned()))
+        let value = |name: &str| {
+            let set = std::env::var(name).ok();
+            set.or_else(|| file.values.get(name).cloned())
+        };
+        let mut errors = file.errors.clone();
+        match Self::from_values(value) {
+            Ok(config) if errors.is_empty() => Ok(Self {
+                failure_rules: Arc::new(file.failure_rules),
+                ..config
+            }),
+            Ok(_) => Err(ConfigError(errors)),
+            Err(ConfigError(bad_values)) => {
+                errors.extend(bad_values);
+                Err(ConfigError(errors))
+            }
+        }
     }
 
     /// Builds the configuration from a look-up by name; an empty value counts as unset.
@@ -225,6 +245,7 @@ impl Config {
                 link_grace: Duration::from_secs(grace?.into()),
                 trusted_proxies: trusted_proxies?,
                 content: content?,
+                failure_rules: Arc::default(),
                 log,
                 log_json: log_json?,
             })
@@ -336,32 +357,6 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
     value.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
 }
 
-fn parse_file(path: &Path, text: &str) -> Result<HashMap<String, String>, ConfigError> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
-    let (mut values, mut errors) = (HashMap::new(), Vec::new());
-    for (key, value) in table {
-        let name = key.to_ascii_uppercase();
-        if !SETTINGS.iter().any(|setting| setting.name == name) {
-            errors.push(format!(
-                "{}: {key} is not a setting of tracedesk",
-                path.display()
-            ));
-        }
-        let value = match value {
-            toml::Value::String(text) => text,
-            other => other.to_string(),
-        };
-        values.insert(name, value);
-    }
-    if errors.is_empty() {
-        Ok(values)
-    } else {
-        Err(ConfigError(errors))
-    }
-}
-
 /// The table of settings for `tracedesk serve --help`.
 #[must_use]
 pub fn help() -> String {
@@ -379,6 +374,8 @@ pub fn help() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn load(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -419,9 +416,11 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_in_the_file_are_refused() {
-        let error = parse_file(Path::new("tracedesk.toml"), "tracedesk_listn = \"x\"").unwrap_err();
-        assert!(error.to_string().contains("tracedesk_listn"));
+    fn what_is_wrong_with_the_file_is_named_at_once() {
+        let text = "tracedesk_listn = \"x\"\n[[failure_rule]]\nattribute = \"a\"";
+        let errors = File::parse(Path::new("tracedesk.toml"), text).errors;
+        assert!(errors.iter().any(|error| error.contains("tracedesk_listn")));
+        assert!(errors.iter().any(|error| error.contains("failure_rule 1")));
     }
 
     #[test]

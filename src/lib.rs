@@ -16,6 +16,7 @@ pub mod config;
 pub mod content;
 pub mod db;
 pub mod failure_class;
+pub mod failure_rule;
 pub mod token;
 pub mod trace_context;
 

@@ -1,6 +1,8 @@
 //! What a trace ID tells the person who has it: that we found it, when it ran, what kind of failure it was and what
 //! helps. Never a span, a name or a message: whoever holds an ID learns nothing internal.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 use super::fields::{self, Fields};
 use super::helped::{HelpfulFragment, SolvedPage};
 use crate::content::{Words, escape};
+use crate::failure_rule::FailureRules;
 use crate::help::answer::HelpAnswer;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
@@ -22,7 +25,7 @@ use crate::links::failures;
 use crate::links::trace_ref::{self, TraceRef};
 use crate::state::AppState;
 use crate::traces::assemble::RawTrace;
-use crate::traces::failure::FailureClass;
+use crate::traces::failure::{Failure, FailureClass};
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -42,6 +45,8 @@ pub struct Found {
     pub started: When,
     /// What failed, if it shows a failure.
     pub class: Option<FailureClass>,
+    /// What helps.
+    pub advice: Option<String>,
 }
 
 impl Found {
@@ -61,13 +66,6 @@ impl Found {
             ("time", &time),
             ("clock", &clock),
         ])
-    }
-
-    /// What helps.
-    #[must_use]
-    pub fn advice<'a>(&self, words: &'a Words) -> Option<&'a str> {
-        let failed = self.class.map(|class| words.failures.of(class));
-        failed.map(|failed| failed.advice.as_str())
     }
 }
 
@@ -123,13 +121,18 @@ pub async fn of_text(
     };
     let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
     state.limits.check.check(&peer)?;
-    let Some((started, class)) = find(state, &read).await? else {
+    let Some((started, failure)) = find(state, &read).await? else {
         return Ok(Some(Finding::Unknown));
     };
     let words = reader::current().words;
     Ok(Some(Finding::Found(Found {
         started: When::for_reader(started, state.clock.now(), &words),
-        class,
+        class: failure.as_ref().map(|failure| failure.class),
+        advice: failure.map(|failure| {
+            let rules = &state.config.failure_rules;
+            let advice = rules.advice_in(&words, failure.class, failure.rule.as_deref());
+            advice.to_owned()
+        }),
     })))
 }
 
@@ -146,10 +149,10 @@ pub async fn solved(
     state.limits.click.check(&peer)?;
     // The class is the trace's, not what the request says: a count can't be made up.
     if let Ok(read) = trace_ref::parse(typed)
-        && let Some((_, Some(class))) = find(state, &read).await?
+        && let Some((_, Some(failure))) = find(state, &read).await?
     {
         let today = state.clock.now().date_naive();
-        failures::count_solved(&mut *state.pool.acquire().await?, today, class).await?;
+        failures::count_solved(&mut *state.pool.acquire().await?, today, failure.class).await?;
     }
     Ok(SolvedPage::answer())
 }
@@ -157,7 +160,7 @@ pub async fn solved(
 async fn find(
     state: &AppState,
     read: &TraceRef,
-) -> Result<Option<(DateTime<Utc>, Option<FailureClass>)>, Problem> {
+) -> Result<Option<(DateTime<Utc>, Option<Failure>)>, Problem> {
     let _turn = state
         .readers
         .acquire()
@@ -173,19 +176,22 @@ async fn find(
     else {
         return Ok(None);
     };
-    failure_of(&mut conn, trace_id).await
+    let rules = Arc::clone(&state.config.failure_rules);
+    failure_of(&mut conn, trace_id, rules).await
 }
 
 async fn failure_of(
     conn: &mut PgConnection,
     trace_id: TraceId,
-) -> Result<Option<(DateTime<Utc>, Option<FailureClass>)>, Problem> {
+    rules: Arc<FailureRules>,
+) -> Result<Option<(DateTime<Utc>, Option<Failure>)>, Problem> {
     let Some(stored) = traces::find(&mut *conn, trace_id).await? else {
         return Ok(None);
     };
     let Some(started) = traces::start(conn, trace_id).await? else {
         return Ok(None);
     };
-    let failure = web::block(move || RawTrace::unpack(trace_id, &stored)?.failure()).await??;
-    Ok(Some((started, failure.map(|failure| failure.class))))
+    let failure =
+        web::block(move || RawTrace::unpack(trace_id, &stored)?.failure(&rules)).await??;
+    Ok(Some((started, failure)))
 }

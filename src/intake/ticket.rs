@@ -26,6 +26,7 @@ use crate::tickets::message::message_body;
 use crate::tickets::status::TicketStatus;
 use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
 use crate::token;
+use crate::traces::failure::FailureClass;
 use crate::traces::store as traces;
 
 /// Shows the ticket to whoever has its link.
@@ -162,10 +163,22 @@ async fn page_of(
     let started = started.map(|time| When::for_reader(time, now, &words));
     let href = format!("/t/{token}");
     let url = state.config.base_url.join(&href);
+    let failure = link.failure_class.map(|class| {
+        let rules = &state.config.failure_rules;
+        let advice = rules.advice_in(&words, class, link.failure_rule.as_deref());
+        (class, advice.to_owned())
+    });
+    let found = Found { started, failure };
     let shots = ScreenshotView::list(&format!("{href}/screenshots"), &screenshots);
-    let mut page = build(href, url, ticket, &link, started, messages, (words, now));
+    let mut page = build(href, url, ticket, &link, found, messages, (words, now));
     page.screenshots = shots;
     Ok(page)
+}
+
+/// What the linked trace tells.
+struct Found {
+    started: Option<When>,
+    failure: Option<(FailureClass, String)>,
 }
 
 fn build(
@@ -173,7 +186,7 @@ fn build(
     url: String,
     ticket: Ticket,
     link: &Link,
-    started: Option<When>,
+    found: Found,
     messages: Vec<Message>,
     (words, now): (Words, DateTime<Utc>),
 ) -> PublicTicketPage {
@@ -192,8 +205,8 @@ fn build(
             LinkState::Waiting => PublicLink::Waiting,
             LinkState::Missing => PublicLink::Missing,
             LinkState::Linked => PublicLink::Linked {
-                started: started.unwrap_or_else(|| occurred.clone()),
-                failure: link.failure_class,
+                started: found.started.unwrap_or_else(|| occurred.clone()),
+                failure: found.failure,
             },
         },
         occurred,

@@ -59,8 +59,8 @@ pub enum PublicLink {
     Linked {
         /// When the traced action started.
         started: When,
-        /// What failed, if the trace shows it.
-        failure: Option<FailureClass>,
+        /// What failed and what helps, if the trace shows it.
+        failure: Option<(FailureClass, String)>,
     },
 }
 
@@ -156,7 +156,10 @@ mod tests {
         let started = When::new(now, now);
         let link = PublicLink::Linked {
             started,
-            failure: Some(FailureClass::ProviderError),
+            failure: Some((
+                FailureClass::ProviderError,
+                "Switching the model usually fixes this.".to_owned(),
+            )),
         };
         let html = testing::render("public-ticket", &page(link, TicketStatus::Pending));
         assert!(html.contains("Switching the model usually fixes this"));

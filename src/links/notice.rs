@@ -122,7 +122,7 @@ struct View {
 
 struct FailureView {
     class: FailureClass,
-    advice: &'static str,
+    advice: String,
     service: String,
     span: String,
     message: String,
@@ -178,7 +178,7 @@ impl FailureView {
         let began = trace.map(|trace| failure.started_ns.saturating_sub(started_ns(trace)));
         Self {
             class: failure.class,
-            advice: failure.class.advice(),
+            advice: failure.advice.clone(),
             service: one_line(&failure.service, MAX_NAME_CHARS),
             span: one_line(&failure.span_name, MAX_NAME_CHARS),
             message: one_line(&failure.message, MAX_MESSAGE_CHARS),
@@ -198,7 +198,7 @@ impl FailureView {
     }
 
     fn wrapped_advice(&self) -> String {
-        wrap(self.advice, LINE_CHARS).join("\n")
+        wrap(&self.advice, LINE_CHARS).join("\n")
     }
 }
 
@@ -372,6 +372,8 @@ mod tests {
             fingerprint: 1,
             started_ns: START_NS + 260 * MS,
             duration_ns: 2_044 * MS,
+            rule: None,
+            advice: FailureClass::ProviderError.advice().to_owned(),
         }
     }
 

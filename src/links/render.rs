@@ -12,6 +12,7 @@ use super::store::{self, Link};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
 use crate::content::Content;
+use crate::failure_rule::FailureRules;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
 use crate::outbox::store::{Claimed, MailKind};
@@ -31,6 +32,8 @@ pub struct Renderer {
     pub base_url: BaseUrl,
     /// What reporters read.
     pub content: Arc<Content>,
+    /// The operator's rules for failure classes.
+    pub rules: Arc<FailureRules>,
     /// The time.
     pub clock: Clock,
     /// Bounds the memory of reading large traces.
@@ -54,9 +57,7 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
     let ticket = tickets::find(&mut conn, ticket_id)
         .await?
         .ok_or_else(gone)?;
-    let failure = store::find(&mut conn, ticket_id)
-        .await?
-        .and_then(|link| link.failure_class);
+    let link_of = store::find(&mut conn, ticket_id).await?;
     let message = match mail.message {
         Some(id) => tickets::message_body(&mut conn, id)
             .await?
@@ -79,6 +80,10 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         link: &link,
     };
     let words = renderer.content.words(&ticket.language);
+    let failure = link_of.as_ref().and_then(|link| {
+        let (class, rule) = (link.failure_class?, link.failure_rule.as_deref());
+        Some((class, renderer.rules.advice_in(words, class, rule)))
+    });
     let mail = match kind {
         MailKind::StaffNotice | MailKind::ReportReceived => {
             PlainMail::received(about, words, failure)
@@ -112,9 +117,10 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
     let read = match stored {
         Some((trace_id, stored)) => {
             let turn = Arc::clone(&renderer.readers).acquire_owned().await;
+            let rules = Arc::clone(&renderer.rules);
             let reading = tokio::task::spawn_blocking(move || {
                 let _until_the_end = turn;
-                read(&RawTrace::unpack(trace_id, &stored)?)
+                read(&RawTrace::unpack(trace_id, &stored)?, &rules)
             });
             match reading.await {
                 Ok(Ok(read)) => Some(read),
@@ -154,8 +160,11 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
     Ok(notice.render()?)
 }
 
-fn read(raw: &RawTrace) -> Result<(Trace, Option<Failure>), crate::traces::assemble::ReadError> {
-    Ok((raw.assemble()?, raw.failure()?))
+fn read(
+    raw: &RawTrace,
+    rules: &FailureRules,
+) -> Result<(Trace, Option<Failure>), crate::traces::assemble::ReadError> {
+    Ok((raw.assemble()?, raw.failure(rules)?))
 }
 
 fn kind_label(kind: &str) -> &'static str {

@@ -1,8 +1,6 @@
 //! Mails in plain words: to reporters, who learn nothing internal, and the short one to staff when a reporter writes
 //! again. Pure.
 
-use std::fmt::Display;
-
 use askama::Template;
 
 use crate::content::{Pattern, Words};
@@ -53,16 +51,20 @@ pub struct About<'a> {
 }
 
 impl PlainMail {
-    /// We have the report. The advice is that of the failure, if the trace showed one already. None of the report's
+    /// We have the report. With what failed and what helps, if the trace showed it already. None of the report's
     /// words: anybody can give anybody's address.
     #[must_use]
-    pub fn received(about: About<'_>, words: &Words, failure: Option<FailureClass>) -> Self {
+    pub fn received(
+        about: About<'_>,
+        words: &Words,
+        failure: Option<(FailureClass, &str)>,
+    ) -> Self {
         let mails = &words.mails;
-        let failure = failure.map(|class| words.failures.of(class));
-        let failure = failure.map(|failed| {
-            let values: [(&str, &dyn Display); 2] =
-                [("failure", &failed.found), ("advice", &failed.advice)];
-            mails.failure.fill(&values)
+        let failure = failure.map(|(class, advice)| {
+            let found = &words.failures.of(class).found;
+            mails
+                .failure
+                .fill(&[("failure", found), ("advice", &advice)])
         });
         let thanks = mails.received_text.fill(&[("reference", &about.reference)]);
         Self {
@@ -168,9 +170,16 @@ mod tests {
 
     #[test]
     fn the_reporter_gets_link_and_advice() {
-        let mail = PlainMail::received(ABOUT, &Words::english(), Some(FailureClass::ProviderError))
-            .render()
-            .unwrap();
+        let mail = PlainMail::received(
+            ABOUT,
+            &Words::english(),
+            Some((
+                FailureClass::ProviderError,
+                "Switching the model usually fixes this.",
+            )),
+        )
+        .render()
+        .unwrap();
         assert_eq!(mail.subject, "[TD-7F3K2Q] We have your report");
         for part in [&mail.text, &mail.html] {
             assert!(part.contains("https://desk.example.com/t/secret"), "{part}");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["failure_class"],
     &["content"],
+    &["failure_rule"],
     &["clock", "config", "db"],
     &["token", "trace_context"],
     &["http"],

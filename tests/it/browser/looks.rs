@@ -60,7 +60,7 @@ async fn every_page_looks_right_on_every_screen() {
     look(&app, &browser, &Axe::load(), &empty).await;
     let (pages, mail) = fill(&app).await;
     let axe = Axe::load();
-    for page in &pages {
+    for page in pages.iter().chain(&in_languages()) {
         look(&app, &browser, &axe, page).await;
     }
     look_at_mail(&browser, &axe, &mail).await;
@@ -227,6 +227,20 @@ fn pages(
         page("search-malformed", "/desk/search?q=what+is+this"),
         page("search-not-stored", format!("/desk/traces/{UNKNOWN}")),
         page("mail", "/desk/mail"),
+        page("answers", "/desk/answers"),
+    ]
+}
+
+/// The start page in other languages. The last one leaves the browser with English.
+fn in_languages() -> [Page; 3] {
+    [
+        page("form-german", "/?lang=de&kind=upload"),
+        page("form-chinese", "/?lang=zh-Hans&kind=api"),
+        Page {
+            click: Some("button[name=step]"),
+            ready: "main .empty",
+            ..page("fixed", "/?lang=en")
+        },
     ]
 }
 
@@ -309,12 +323,12 @@ fn save(name: &str, picture: &[u8]) {
 }
 
 /// The accessibility checker axe-core, from the Python package that `./test` installs.
-struct Axe {
+pub(super) struct Axe {
     script: String,
 }
 
 impl Axe {
-    fn load() -> Self {
+    pub(super) fn load() -> Self {
         let python =
             std::env::var("TRACEDESK_TEST_PYTHON").expect("./test sets TRACEDESK_TEST_PYTHON");
         let find = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('axe_playwright_python').origin).with_name('axe.min.js'))";
@@ -326,7 +340,7 @@ impl Axe {
     }
 
     /// Every rule holds, or those that `options` choose.
-    async fn assert_no_fault(&self, browser: &Browser, page: &str, options: &str) {
+    pub(super) async fn assert_no_fault(&self, browser: &Browser, page: &str, options: &str) {
         let check = "
             const done = arguments[arguments.length - 1];
             axe.run(document, OPTIONS).then(

@@ -3,6 +3,7 @@
 mod desk;
 pub(crate) mod driver;
 mod form;
+mod help;
 mod large;
 mod looks;
 mod story;
