@@ -72,6 +72,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
         .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .service(page("/").route(read().to(intake::form::show)))
+        .service(at("/challenge", "GET").route(read().to(intake::form::challenge)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
         .service(at("/t/{token}/closure", "POST").route(web::post().to(intake::ticket::close)))
@@ -119,6 +120,10 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         )
         .service(
             at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::ticket::mark_spam)),
+        )
+        .service(
+            at("/desk/tickets/{id}/spam-rejection", "POST")
+                .route(web::post().to(desk::spam::reject)),
         )
         .service(at("/desk/tickets/{id}/link", "POST").route(web::post().to(desk::ticket::link)))
         .service(

@@ -30,6 +30,64 @@ async function findingFor(text) {
   }
 }
 
+const PROOF_PATIENCE_MS = 20_000;
+// Shorter than the server takes it.
+const PROOF_LIFETIME_MS = 25 * 60_000;
+
+// A proof of work, begun with the first key in the form and waited for when it is sent. Where it can't be had the form is
+// sent without, and other signs count.
+function proofOfWork() {
+  const field = document.querySelector("[data-challenge]");
+  if (!field || !window.isSecureContext || !window.Worker) return;
+  const form = field.form;
+  let solving = null, since = 0;
+  const begin = () => {
+    if (solving && Date.now() - since < PROOF_LIFETIME_MS) return solving;
+    since = Date.now();
+    field.value = "";
+    solving = Promise.race([solve(field.dataset), pause(PROOF_PATIENCE_MS)])
+      .then((proof) => { field.value = proof ?? ""; })
+      .catch(() => { solving = null; });
+    return solving;
+  };
+  let waiting = false, goesOn = false;
+  const isReady = () => goesOn || (field.value && Date.now() - since < PROOF_LIFETIME_MS);
+  form.addEventListener("input", begin, { once: true });
+  form.addEventListener("submit", async (event) => {
+    if (isReady() || (event.submitter && event.submitter.value !== "send")) return;
+    event.preventDefault();
+    if (waiting) return;
+    waiting = true;
+    form.setAttribute("aria-busy", "true");
+    await begin();
+    form.removeAttribute("aria-busy");
+    waiting = false;
+    goesOn = true;
+    form.requestSubmit(event.submitter);
+    goesOn = false;
+  });
+  // Back to a form that was sent: its proof is used up.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) field.value = "", solving = null;
+  });
+}
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+async function solve({ challenge: url, solver }) {
+  const asked = await (await fetch(url)).json();
+  const worker = new Worker(solver);
+  const number = await new Promise((done, failed) => {
+    worker.onmessage = ({ data }) => done(data);
+    worker.onerror = failed;
+    worker.postMessage(asked);
+  }).finally(() => worker.terminate());
+  const { algorithm, challenge, salt, signature } = asked;
+  return btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
+}
+
 // The files chosen so far live in the input itself, so that a plain submit sends them.
 function screenshots() {
   const input = document.getElementById("screenshots");
@@ -37,7 +95,9 @@ function screenshots() {
   const field = input.closest(".field");
   const previews = document.createElement("ul");
   previews.className = "shots";
-  input.after(previews);
+  const complaint = document.createElement("div");
+  complaint.setAttribute("role", "alert");
+  input.after(complaint, previews);
   let files = [];
 
   const commit = (next) => {
@@ -49,8 +109,22 @@ function screenshots() {
   };
   const add = (list) => {
     const pictures = [...list].filter((file) => PICTURE.test(file.type));
-    if (pictures.length) commit([...files, ...pictures]);
+    if (pictures.length) commit(allowed([...files, ...pictures]));
     return pictures.length > 0;
+  };
+  // What the server would refuse is said at once.
+  const allowed = (list) => {
+    const room = Number(input.dataset.maxFiles) - field.querySelectorAll("[name=intent][value^=remove-]").length;
+    const small = list.filter((file) => file.size <= Number(input.dataset.maxBytes));
+    complain(small.length < list.length ? input.dataset.tooLarge : small.length > room ? input.dataset.tooMany : "");
+    return small.slice(0, room);
+  };
+  const complain = (text) => {
+    document.getElementById("screenshots-error")?.remove();
+    const words = Object.assign(document.createElement("p"), { className: "field-error", textContent: text });
+    complaint.replaceChildren(...text ? [words] : []);
+    if (text) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
   };
   const preview = (file, index) => {
     const item = document.createElement("li");
@@ -66,7 +140,7 @@ function screenshots() {
     return item;
   };
 
-  input.addEventListener("change", () => commit([...input.files]));
+  input.addEventListener("change", () => commit(allowed([...input.files])));
   document.addEventListener("paste", (event) => {
     if (add(event.clipboardData?.files ?? [])) event.preventDefault();
   });
@@ -160,3 +234,4 @@ function dragBoxes(canvas, boxes, repaint) {
 
 traceFinding();
 screenshots();
+proofOfWork();

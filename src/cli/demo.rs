@@ -227,8 +227,9 @@ impl Stage {
             source,
             account_id,
             draft_hash: None,
+            spam_signs: Vec::new(),
         };
-        let opened = open_ticket(&self.state, report, origin).await?;
+        let opened = open_ticket(&self.state, report, &origin).await?;
         if report.trace().is_some() {
             look_for_trace(&self.state, report, &opened).await;
         } else {

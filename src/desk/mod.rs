@@ -12,6 +12,7 @@ mod sample_trace;
 pub mod search;
 pub mod sign_in;
 pub mod sign_in_page;
+pub mod spam;
 pub mod span_view;
 pub mod ticket;
 pub mod ticket_page;

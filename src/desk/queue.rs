@@ -13,6 +13,7 @@ use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
 use crate::links::tickets::{self, ListedTicket};
 use crate::state::AppState;
+use crate::tickets::spam::in_words;
 use crate::tickets::status::TicketStatus;
 
 /// Tickets in a page.
@@ -73,6 +74,7 @@ fn row_view(row: ListedTicket, now: DateTime<Utc>) -> QueueRow {
         occurred: When::new(row.occurred_at, now),
         created: When::new(row.created_at, now),
         link: row.link_state,
+        spam: in_words(&row.spam_signs),
         failure: row.failure_class.map(|class| FailureTag {
             class,
             service: row.failing_service.unwrap_or_default(),

@@ -279,7 +279,7 @@ pub async fn stored(
     }
 }
 
-fn id_of(path: &str) -> Result<Uuid, Problem> {
+pub(super) fn id_of(path: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(path).map_err(|_not_an_id| missing())
 }
 
@@ -287,7 +287,7 @@ fn missing() -> Problem {
     Problem::not_found("There is no ticket of this ID.")
 }
 
-fn back_to(id: Uuid) -> HttpResponse {
+pub(super) fn back_to(id: Uuid) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, format!("/desk/tickets/{id}")))
         .finish()
@@ -323,6 +323,7 @@ async fn page(
         status: ticket.status,
         kind: ticket.kind,
         source: ticket.source,
+        spam_signs: ticket.spam_signs,
         action: ticket.action,
         page_url: ticket.page_url,
         occurred: When::new(ticket.occurred_at, now),

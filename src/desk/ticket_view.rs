@@ -56,6 +56,7 @@ pub fn history_entry(event: TicketEvent, now: DateTime<Utc>) -> HistoryEntry {
         TicketEventKind::Solved => "Solved",
         TicketEventKind::Reopened => "Opened again",
         TicketEventKind::MarkedSpam => "Marked as spam",
+        TicketEventKind::NotSpam => "Not spam",
         TicketEventKind::MailSent => "Mail sent",
         TicketEventKind::MailFailed => "Mail failed",
     };

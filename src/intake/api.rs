@@ -46,9 +46,10 @@ pub async fn create(
         source: ReportSource::Api,
         account_id,
         draft_hash: drafts.hash(),
+        spam_signs: Vec::new(),
     };
     let Some(key) = key else {
-        let opened = open::open_ticket(&state, &report, origin).await?;
+        let opened = open::open_ticket(&state, &report, &origin).await?;
         let link = open::look_for_trace(&state, &report, &opened).await;
         return Ok(created(
             &location(&opened),
@@ -60,13 +61,13 @@ pub async fn create(
         key,
         fingerprint,
     };
-    open_once(&state, &report, origin, &request).await
+    open_once(&state, &report, &origin, &request).await
 }
 
 async fn open_once(
     state: &AppState,
     report: &Report,
-    origin: Origin,
+    origin: &Origin,
     request: &Idempotency,
 ) -> ApiResult {
     let answer = |opened: &Opened| (location(opened), body_of(state, report, opened, None));
@@ -169,7 +170,10 @@ struct Arrived {
 /// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
 async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
-    let shots = screenshot::take_all(arrived.files).await?;
+    let shots: Result<Vec<_>, _> = screenshot::take_all(arrived.files)
+        .await?
+        .into_iter()
+        .collect();
     let refused = |detail| FieldError {
         field: "attachments",
         detail,
@@ -198,7 +202,9 @@ async fn read_report(
 ) -> Result<Arrived, Problem> {
     match fields::mime_of(request).as_str() {
         "multipart/form-data" => {
-            let form = fields::read(request, payload, &state.uploads).await?;
+            let form = fields::read(request, payload, &state.uploads)
+                .await?
+                .whole()?;
             Ok(Arrived {
                 raw: from_fields(&form.fields),
                 mistyped: Vec::new(),

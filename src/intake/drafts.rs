@@ -5,7 +5,7 @@ use actix_web::web;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot};
+use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot, too_many};
 use crate::clock::new_id;
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::picture::serve_picture;
@@ -29,6 +29,15 @@ pub struct Drafts {
 }
 
 impl Drafts {
+    /// Those under a token while they can't be looked at: the form finds them again when it is sent again.
+    #[must_use]
+    pub fn unseen(token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            files: Vec::new(),
+        }
+    }
+
     /// What the ticket's transaction finds them by.
     #[must_use]
     pub fn hash(&self) -> Option<[u8; 32]> {
@@ -36,7 +45,8 @@ impl Drafts {
     }
 }
 
-/// Keeps the files of a form beside those it sent before. Returns all of them, and what is wrong with the new ones.
+/// Keeps the files of a form beside those it sent before: of the new ones those that can be taken. Returns all of them,
+/// and what is wrong with the others.
 ///
 /// # Errors
 /// [`Problem`] when they can't be kept now.
@@ -55,20 +65,20 @@ pub async fn keep(
         token.to_owned()
     };
     let hash = token::hash(&token);
-    let shots = screenshot::take_all(files).await?;
+    let pictures = screenshot::take_all(files).await?;
+    let (shots, errors): (Vec<_>, Vec<_>) = pictures.into_iter().partition(Result::is_ok);
+    let shots: Vec<_> = shots.into_iter().flatten().collect();
     let mut conn = state.pool.acquire().await?;
     if let Some(id) = removed {
         attachment::delete_draft(&mut conn, hash, id).await?;
     }
-    let error = match shots {
-        Ok(shots) => store(state, &mut conn, hash, &shots).await?,
-        Err(error) => Some(error),
-    };
+    let refused = store(state, &mut conn, hash, &shots).await?;
     let files = attachment::drafts(&mut conn, hash).await?;
+    let error = errors.into_iter().find_map(Result::err).or(refused);
     Ok((Drafts { token, files }, error))
 }
 
-/// Keeps the files of a report that is otherwise valid, under a token of its own.
+/// Keeps the files of a report that is otherwise valid, under a token of its own: all of them or none.
 ///
 /// # Errors
 /// [`Problem`] when they can't be kept now.
@@ -78,6 +88,9 @@ pub async fn keep_all(
 ) -> Result<(Drafts, Option<String>), Problem> {
     if shots.is_empty() {
         return Ok((Drafts::default(), None));
+    }
+    if shots.len() > MAX_SCREENSHOTS {
+        return Ok((Drafts::default(), Some(too_many())));
     }
     let token = Token::generate();
     let mut conn = state.pool.acquire().await?;
@@ -92,7 +105,7 @@ pub async fn keep_all(
     ))
 }
 
-/// Returns why they are not kept, if they are not.
+/// Returns why some are not kept, if so.
 async fn store(
     state: &AppState,
     conn: &mut PgConnection,
@@ -102,19 +115,16 @@ async fn store(
     if shots.is_empty() {
         return Ok(None);
     }
-    if attachment::drafts(&mut *conn, hash).await?.len() + shots.len() > MAX_SCREENSHOTS {
-        return Ok(Some(format!(
-            "At most {MAX_SCREENSHOTS} screenshots are taken."
-        )));
-    }
+    let there = attachment::drafts(&mut *conn, hash).await?.len();
+    let fitting = shots.len().min(MAX_SCREENSHOTS.saturating_sub(there));
     if attachment::count_unsent(&mut *conn, MAX_UNSENT).await? >= MAX_UNSENT {
         tracing::warn!("Screenshots are refused: too many wait for their forms to be sent");
         return Err(Problem::unavailable());
     }
-    for shot in shots {
+    for shot in shots.iter().take(fitting) {
         insert(state, &mut *conn, hash, shot).await?;
     }
-    Ok(None)
+    Ok((fitting < shots.len()).then(too_many))
 }
 
 async fn insert(

@@ -6,15 +6,18 @@ use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, Time
 use uuid::Uuid;
 
 use super::drafts::{self, Drafts};
-use super::fields::{self, Fields};
-use super::finding::{self, Finding};
-use super::form_page::{FormPage, FormValues, ReadBack};
+use super::fields::{self, Fields, Form};
+use super::finding;
+use super::form_again::{again, check, not_now, not_whole, read_back};
+use super::form_page::{FormPage, FormValues};
+use super::guard::judge::{SEAL, Verdict, judge};
+use super::guard::proof::Challenge;
+use super::guard::seal;
 use super::open::{self, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{FieldError, PageError, PageResult, Problem};
+use crate::http::error::{ApiResult, FieldError, PageError, PageResult, Problem};
 use crate::http::page::public_html;
-use crate::links::trace_ref;
 use crate::state::AppState;
 
 /// "Within the hour", as a time: its middle.
@@ -29,7 +32,8 @@ pub async fn show(
     query: web::Query<Fields>,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let values = values_of(&query);
+    let mut values = values_of(&query);
+    values.seal = fresh_seal(&state).await;
     let read_back = read_back(&values.trace_id).ok();
     // The form is worth more than what can be said of the trace.
     let finding = finding::of_text(&request, &state, &values.trace_id)
@@ -46,6 +50,26 @@ pub async fn show(
     ))
 }
 
+/// `GET /challenge`: a proof of work for the form's script (ALTCHA's protocol).
+///
+/// # Errors
+/// [`Problem`] when the database is away.
+pub async fn challenge(state: web::Data<AppState>) -> ApiResult {
+    let secret = state.secret.get(&state.pool, &state.clock).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Challenge::new(secret, state.clock.now())))
+}
+
+/// Says when the form was opened. Without the database it can't; the form is worth more than that.
+async fn fresh_seal(state: &AppState) -> String {
+    let secret = state.secret.get(&state.pool, &state.clock).await;
+    secret.map_or_else(
+        |_away| String::new(),
+        |secret| seal::seal(secret, state.clock.now()),
+    )
+}
+
 /// Opens a ticket and leads to its page, or shows the form again with all that was typed and sent.
 ///
 /// # Errors
@@ -58,44 +82,88 @@ pub async fn submit(
     let form = fields::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
-    let values = values_of(&form.fields);
     let intent = Intent::of(&form.fields);
+    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
+    let values = values_of(&form.fields);
     if matches!(intent, Intent::Solved) {
         return finding::solved(&request, &state, &values.trace_id).await;
     }
-    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
-    if let Err(problem) = state.limits.report.check(&peer) {
-        return Ok(not_now(values, Drafts::default(), &problem));
+    if let Err(problem) = within_limits(&state, &peer) {
+        return Ok(refused_for_now(&state, form, &peer, &problem).await);
     }
-    let token = form
-        .fields
-        .get("draft")
-        .map(String::as_str)
-        .unwrap_or_default();
-    let (drafts, error) = match drafts::keep(&state, token, intent.removed(), form.files).await {
+    let token = draft_token(&form.fields).to_owned();
+    let (drafts, error) = match drafts::keep(&state, &token, intent.removed(), form.files).await {
         Ok(kept) => kept,
-        Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
+        Err(problem) => return Ok(not_now(values, Drafts::unseen(&token), &problem)),
     };
+    let sent = Sent {
+        fields: form.fields,
+        values,
+        drafts,
+        peer,
+    };
+    if let Some(trouble) = form.trouble {
+        return Ok(not_whole(sent.values, sent.drafts, trouble, error));
+    }
     let file_error = error.map(|detail| FieldError {
         field: "screenshots",
         detail,
     });
     match intent {
         Intent::Check => {
-            let finding = finding::of_text(&request, &state, &values.trace_id).await?;
-            Ok(check(values, drafts, file_error, finding))
+            let finding = finding::of_text(&request, &state, &sent.values.trace_id).await?;
+            Ok(check(sent.values, sent.drafts, file_error, finding))
         }
-        Intent::Files(_) => Ok(again(values, drafts, file_error.into_iter().collect())),
-        Intent::Send | Intent::Solved => send(&state, values, drafts, file_error).await,
+        Intent::Files(_) => Ok(again(
+            sent.values,
+            sent.drafts,
+            file_error.into_iter().collect(),
+        )),
+        Intent::Send | Intent::Solved => send(&state, sent, file_error).await,
     }
 }
 
-async fn send(
-    state: &AppState,
+/// A form as it came, its files kept.
+struct Sent {
+    fields: Fields,
     values: FormValues,
     drafts: Drafts,
-    file_error: Option<FieldError>,
-) -> PageResult {
+    /// Whom limits count.
+    peer: String,
+}
+
+fn draft_token(fields: &Fields) -> &str {
+    fields.get("draft").map(String::as_str).unwrap_or_default()
+}
+
+fn within_limits(state: &AppState, peer: &str) -> Result<(), Problem> {
+    state.limits.report.check(peer)?;
+    state.limits.report_all.check("all")
+}
+
+/// Too many came: what was typed is given back, and the pictures are kept as far as that is cheap.
+async fn refused_for_now(
+    state: &AppState,
+    form: Form,
+    peer: &str,
+    problem: &Problem,
+) -> HttpResponse {
+    let values = values_of(&form.fields);
+    let token = draft_token(&form.fields);
+    let is_cheap = form.files.is_empty() || state.limits.keep_files.check(peer).is_ok();
+    let files = if is_cheap { form.files } else { Vec::new() };
+    let kept = drafts::keep(state, token, None, files).await;
+    let drafts = kept.map_or_else(|_away| Drafts::unseen(token), |(drafts, _)| drafts);
+    not_now(values, drafts, problem)
+}
+
+async fn send(state: &AppState, sent: Sent, file_error: Option<FieldError>) -> PageResult {
+    let Sent {
+        fields,
+        values,
+        drafts,
+        peer,
+    } = sent;
     let now = state.clock.now();
     let report = match (Report::parse(&raw_of(&values, now), now), file_error) {
         (Ok(report), None) => report,
@@ -109,12 +177,18 @@ async fn send(
             return Ok(again(values, drafts, errors));
         }
     };
+    let spam_signs = match judge(state, &fields, &peer).await {
+        Ok(Verdict::Take(signs)) => signs,
+        Ok(Verdict::Stale) => return stale(state, values, drafts).await,
+        Err(problem) => return Ok(not_now(values, drafts, &problem)),
+    };
     let origin = Origin {
         source: ReportSource::Form,
         account_id: None,
         draft_hash: drafts.hash(),
+        spam_signs,
     };
-    let opened = match open::open_ticket(state, &report, origin).await {
+    let opened = match open::open_ticket(state, &report, &origin).await {
         Ok(opened) => opened,
         Err(problem) => return Ok(not_now(values, drafts, &problem)),
     };
@@ -127,6 +201,17 @@ async fn send(
         .insert_header((header::LOCATION, page))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish())
+}
+
+/// The form lay open for longer than we can vouch for it.
+async fn stale(state: &AppState, mut values: FormValues, drafts: Drafts) -> PageResult {
+    let secret = state.secret.get(&state.pool, &state.clock).await?;
+    values.seal = seal::renewed(secret, state.clock.now());
+    let error = FieldError {
+        field: "form",
+        detail: "This page was open for more than a day. Nothing you typed is lost: look it over, add the pictures again if they are gone, and send it once more.".to_owned(),
+    };
+    Ok(again(values, drafts, vec![error]))
 }
 
 /// Which of the form's buttons was pressed.
@@ -174,91 +259,8 @@ fn values_of(fields: &Fields) -> FormValues {
         kind: field("kind"),
         trace_id: field("trace_id"),
         email: field("email"),
+        seal: field(SEAL),
     }
-}
-
-/// The "Check" button: how the trace ID is read and what can be said of the trace, nothing sent.
-fn check(
-    values: FormValues,
-    drafts: Drafts,
-    file_error: Option<FieldError>,
-    finding: Option<Finding>,
-) -> HttpResponse {
-    let mut errors: Vec<(&'static str, String)> = file_error
-        .into_iter()
-        .map(|error| (error.field, error.detail))
-        .collect();
-    let read_back = match read_back(&values.trace_id) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            errors.push(("trace_id", error));
-            None
-        }
-    };
-    let status = if errors.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
-    public_html(
-        status,
-        &FormPage {
-            values,
-            errors,
-            read_back,
-            drafts,
-            finding,
-            is_check: true,
-            ..FormPage::default()
-        },
-    )
-}
-
-fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpResponse {
-    let read_back = read_back(&values.trace_id).ok();
-    let status = if errors.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
-    let errors = errors
-        .into_iter()
-        .map(|error| (error.field, error.detail))
-        .collect();
-    public_html(
-        status,
-        &FormPage {
-            values,
-            errors,
-            read_back,
-            drafts,
-            ..FormPage::default()
-        },
-    )
-}
-
-/// The report could not be kept: what was typed must not be lost with it.
-fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
-    let detail = if problem.status() == StatusCode::TOO_MANY_REQUESTS {
-        format!("{} Nothing you typed is lost.", problem.detail())
-    } else {
-        "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.".to_owned()
-    };
-    let page = FormPage {
-        values,
-        errors: vec![("form", detail)],
-        drafts,
-        ..FormPage::default()
-    };
-    public_html(problem.status(), &page)
-}
-
-fn read_back(typed: &str) -> Result<ReadBack, String> {
-    let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
-    Ok(ReadBack {
-        shape: read.shape.label(),
-        ids: read.candidates.iter().map(ToString::to_string).collect(),
-    })
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {

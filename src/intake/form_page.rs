@@ -57,6 +57,8 @@ pub struct FormValues {
     pub trace_id: String,
     /// Where to answer.
     pub email: String,
+    /// When the form was opened, signed by us.
+    pub seal: String,
 }
 
 /// One choice of a list.
@@ -73,6 +75,10 @@ impl FormPage {
 
     fn max_file_mib() -> usize {
         MAX_FILE_BYTES / 1024 / 1024
+    }
+
+    fn max_file_bytes() -> usize {
+        MAX_FILE_BYTES
     }
 
     fn error(&self, field: &str) -> Option<&str> {
@@ -155,6 +161,7 @@ mod tests {
             kind: "upload".to_owned(),
             trace_id: "trace_id=4BF92F3577B34DA6A3CE929D0E0E4736".to_owned(),
             email: "lena@".to_owned(),
+            seal: "AAAA".to_owned(),
         };
         let page = FormPage {
             frame: Frame::public(),
@@ -190,6 +197,7 @@ mod tests {
         for value in [
             "2027-01-01T10:00",
             "value=\"60\"",
+            "value=\"AAAA\"",
             "lena@",
             ">ab</textarea>",
             "app/&#34;docs&#34;",

@@ -44,13 +44,28 @@ pub struct Screenshot {
 /// Pictures that are taken at a time: each may need 130 MiB.
 static AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
-/// Takes the pictures of a form, one after the other.
+/// The rule that a form with more breaks.
+#[must_use]
+pub fn too_many() -> String {
+    format!("At most {MAX_SCREENSHOTS} screenshots are taken.")
+}
+
+/// The rule that a larger file breaks.
+#[must_use]
+pub fn too_large() -> String {
+    format!(
+        "A screenshot may have {} MiB at most.",
+        MAX_FILE_BYTES / 1024 / 1024
+    )
+}
+
+/// Takes the pictures of a form, one after the other: each, or what is wrong with it.
 ///
 /// # Errors
-/// What is wrong with the first that can't be taken, and 503 when the service stops.
-pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, String>, Problem> {
+/// 503 when the service stops.
+pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Vec<Result<Screenshot, String>>, Problem> {
     if files.is_empty() {
-        return Ok(Ok(Vec::new()));
+        return Ok(Vec::new());
     }
     let _turn = AT_A_TIME
         .acquire()
@@ -66,10 +81,7 @@ pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, Str
 /// What is wrong with it, in a sentence for the person who sent it.
 pub fn take(file: &[u8]) -> Result<Screenshot, String> {
     if file.len() > MAX_FILE_BYTES {
-        return Err(format!(
-            "A screenshot may have {} MiB at most.",
-            MAX_FILE_BYTES / 1024 / 1024
-        ));
+        return Err(too_large());
     }
     let format = image::guess_format(file).ok();
     let shot = match format {

@@ -174,12 +174,13 @@ fn build(
     now: DateTime<Utc>,
 ) -> PublicTicketPage {
     let occurred = When::new(ticket.occurred_at, now);
+    let status = ticket.status_for_reporter();
     PublicTicketPage {
         frame: Frame::public(),
         href,
         url,
         reference: ticket.reference,
-        status: ticket.status,
+        status,
         action: ticket.action,
         page_url: ticket.page_url,
         created: When::new(ticket.created_at, now),

@@ -100,6 +100,42 @@ pub async fn close(
     Ok(true)
 }
 
+/// Puts what was taken for spam into the queue, with the mails that were held back for it. `false` if it is no spam.
+///
+/// # Errors
+/// The database's.
+pub async fn reject_spam(
+    conn: &mut PgConnection,
+    config: &Config,
+    ticket_id: Uuid,
+    staff_id: Uuid,
+    now: Time,
+) -> Result<bool, sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    if !tickets::reject_spam(&mut tx, ticket_id, staff_id, now).await? {
+        return Ok(false);
+    }
+    // A ticket that staff took for spam had its mails before.
+    if outbox::of_ticket(&mut tx, ticket_id).await?.is_empty() {
+        for recipient in &config.notify {
+            let kind = MailKind::StaffNotice;
+            let mail = new_mail(config, ticket_id, kind, recipient.to_string(), None, now);
+            outbox::enqueue(&mut tx, &mail).await?;
+        }
+        tell_reporter(
+            &mut tx,
+            config,
+            ticket_id,
+            MailKind::ReportReceived,
+            None,
+            now,
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
 async fn tell_reporter(
     conn: &mut PgConnection,
     config: &Config,

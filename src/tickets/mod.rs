@@ -5,5 +5,6 @@ pub mod attachment_view;
 pub mod event;
 pub mod message;
 pub mod reference;
+pub mod spam;
 pub mod status;
 pub mod store;

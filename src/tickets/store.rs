@@ -5,6 +5,7 @@ use sqlx::{Connection, PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::event::{self, TicketEventKind};
+use super::spam::SpamSign;
 use super::status::TicketStatus;
 use crate::clock::new_id;
 
@@ -12,7 +13,7 @@ use crate::clock::new_id;
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql"
+    reason = "the columns, documented in migrations/0003_tickets.sql and 0011_guard.sql"
 )]
 pub struct Ticket {
     pub id: Uuid,
@@ -26,6 +27,19 @@ pub struct Ticket {
     pub page_url: String,
     pub occurred_at: DateTime<Utc>,
     pub email: Option<String>,
+    pub spam_signs: Vec<SpamSign>,
+}
+
+impl Ticket {
+    /// Whose turn it is, for the reporter: whoever sends spam can't tell that tracedesk took it for such.
+    #[must_use]
+    pub fn status_for_reporter(&self) -> TicketStatus {
+        if self.status == TicketStatus::Spam && !self.spam_signs.is_empty() {
+            TicketStatus::Open
+        } else {
+            self.status
+        }
+    }
 }
 
 /// The ticket with this ID.
@@ -36,7 +50,7 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Ticket>, s
     query_as!(
         Ticket,
         r#"SELECT id, reference, status AS "status: TicketStatus", created_at, updated_at, source::text AS "source!",
-                  kind::text AS "kind!", action, page_url, occurred_at, email
+                  kind::text AS "kind!", action, page_url, occurred_at, email, spam_signs AS "spam_signs: Vec<SpamSign>"
            FROM tickets WHERE id = $1"#,
         id,
     )
@@ -261,10 +275,13 @@ pub async fn set_status(
     };
     let mut tx = conn.begin().await?;
     let changed = query!(
-        "UPDATE tickets SET status = $2, updated_at = $3 WHERE id = $1 AND status <> $2",
+        // Out of spam only staff lead.
+        "UPDATE tickets SET status = $2, updated_at = $3
+         WHERE id = $1 AND status <> $2 AND ($4 OR status <> 'spam')",
         ticket_id,
         status as TicketStatus,
         now,
+        staff_id.is_some(),
     )
     .execute(&mut *tx)
     .await?;
@@ -273,5 +290,30 @@ pub async fn set_status(
     }
     event::append(&mut tx, &[ticket_id], kind, staff_id, None, now).await?;
     tx.commit().await?;
+    Ok(true)
+}
+
+/// Puts what was taken for spam into the queue, with its place in the history. `false` if it is not among the spam.
+///
+/// # Errors
+/// The database's.
+pub async fn reject_spam(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+    staff_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let changed = query!(
+        "UPDATE tickets SET status = 'open', spam_signs = '{}', updated_at = $2 WHERE id = $1 AND status = 'spam'",
+        ticket_id,
+        now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let kind = TicketEventKind::NotSpam;
+    event::append(conn, &[ticket_id], kind, Some(staff_id), None, now).await?;
     Ok(true)
 }

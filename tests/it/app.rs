@@ -32,6 +32,7 @@ use tracedesk::access::{password, store as access};
 use tracedesk::clock::Clock;
 use tracedesk::config::Config;
 use tracedesk::ingest::writer;
+use tracedesk::intake::guard::seal;
 use tracedesk::outbox::mailer::{MAIL_FOLDER, Mailer};
 use tracedesk::state::AppState;
 use tracedesk::traces::store as traces;
@@ -264,6 +265,12 @@ impl TestApp {
         let mut report = self.report();
         report["trace_id"] = trace_id.into();
         report
+    }
+
+    /// What the form brings back of the moment it was opened: so long ago.
+    pub(crate) async fn seal(&self, ago: chrono::TimeDelta) -> String {
+        let secret = self.state.secret.get(&self.pool, &self.state.clock).await;
+        seal::seal(secret.unwrap(), self.state.clock.now() - ago)
     }
 
     /// `POST /api/v1/tickets`.

@@ -14,6 +14,7 @@ mod embedded;
 mod failures;
 mod files;
 mod form;
+mod guard;
 mod linking;
 mod migrations;
 mod otlp;

@@ -114,7 +114,7 @@ async fn the_queue_has_filters_and_pages() {
     browser.click(".queue tbody tr:last-child .q-open").await;
     browser.until_shown("Mark as spam").await;
     browser.click("form[action$='/spam'] button").await;
-    browser.until_shown("Reopen").await;
+    browser.until_shown("Not spam").await;
     browser.goto(app.url("/desk?status=pending")).await;
     browser.until_shown("No pending tickets").await;
     browser.click(".tabs a[href$='=spam']").await;
@@ -403,7 +403,7 @@ async fn a_ticket_is_answered_solved_and_reopened() {
     browser
         .until("document.querySelector('.crumbs').innerText.includes('Spam')")
         .await;
-    browser.click("form[action$='/reopening'] button").await;
+    browser.click("form[action$='/spam-rejection'] button").await;
     browser
         .until("document.querySelector('.crumbs').innerText.includes('Open')")
         .await;
