@@ -5,17 +5,17 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
 use uuid::Uuid;
 
-use super::drafts::{self, Drafts};
-use super::fields::{self, Fields};
 use super::finding::{self, Finding};
 use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{FieldError, PageError, PageResult, Problem};
+use crate::http::form::{self, Fields};
 use crate::http::page::public_html;
 use crate::links::trace_ref;
 use crate::state::AppState;
+use crate::tickets::drafts::{self, Drafts, FilesIntent};
 
 /// "Within the hour", as a time: its middle.
 const HALF_AN_HOUR: Duration = Duration::minutes(30);
@@ -55,7 +55,7 @@ pub async fn submit(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let values = values_of(&form.fields);
@@ -72,7 +72,15 @@ pub async fn submit(
         .get("draft")
         .map(String::as_str)
         .unwrap_or_default();
-    let (drafts, error) = match drafts::keep(&state, token, intent.removed(), form.files).await {
+    let (drafts, error) = match drafts::keep(
+        &state.pool,
+        state.clock.now(),
+        token,
+        intent.removed(),
+        form.files,
+    )
+    .await
+    {
         Ok(kept) => kept,
         Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
     };
@@ -138,7 +146,7 @@ enum Intent {
     /// The advice was enough.
     Solved,
     /// Add the chosen files, or take one away.
-    Files(Option<Uuid>),
+    Files(FilesIntent),
 }
 
 impl Intent {
@@ -146,18 +154,13 @@ impl Intent {
         match fields.get("intent").map(String::as_str) {
             Some("check") => Self::Check,
             Some("solved") => Self::Solved,
-            Some("attach") => Self::Files(None),
-            Some(other) => match other.strip_prefix("remove-") {
-                Some(id) => Self::Files(Uuid::parse_str(id).ok()),
-                None => Self::Send,
-            },
-            None => Self::Send,
+            _ => FilesIntent::of(fields).map_or(Self::Send, Self::Files),
         }
     }
 
     fn removed(&self) -> Option<Uuid> {
         match self {
-            Self::Files(removed) => *removed,
+            Self::Files(intent) => intent.removed(),
             Self::Send | Self::Check | Self::Solved => None,
         }
     }

@@ -2,12 +2,10 @@
 
 pub mod api;
 pub mod drafts;
-pub mod fields;
 pub mod finding;
 pub mod form;
 pub mod form_page;
 pub mod open;
 pub mod report;
-pub mod screenshot;
 pub mod ticket;
 pub mod ticket_page;
