@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::ingest::writer::Writers;
-use crate::intake::drafts::UNSENT_HOURS;
 use crate::intake::guard::proof;
 use crate::intake::open::IDEMPOTENCY_HOURS;
 use crate::links::render::{Renderer, render};
@@ -17,6 +16,7 @@ use crate::outbox::deliver::Delivery;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
 use crate::tickets::attachment;
+use crate::tickets::drafts::UNSENT_HOURS;
 use crate::traces::store as traces;
 
 /// How often links are swept.

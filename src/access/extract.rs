@@ -17,6 +17,7 @@ use super::session;
 use super::store::{self, KeyRow, SessionRow};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
+use crate::http::form::parse_form;
 use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
 use crate::token;
@@ -267,17 +268,4 @@ pub async fn read_form(
             body::BodyError::TooLarge => Problem::too_large(MAX_FORM_BYTES),
             _ => broken(),
         })
-}
-
-/// Reads the fields of an urlencoded body.
-///
-/// # Errors
-/// 400 naming what is missing.
-pub fn parse_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_urlencoded::from_bytes(body).map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("The form could not be read: {error}."),
-        )
-    })
 }

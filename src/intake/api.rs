@@ -7,18 +7,18 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::drafts::{self, Drafts};
-use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::report::{RawReport, Report};
-use super::screenshot;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body;
 use crate::http::error::{ApiResult, FieldError, Problem};
+use crate::http::form::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use crate::links::json::{TicketJson, TraceJson};
 use crate::links::store::Link;
 use crate::state::AppState;
+use crate::tickets::drafts::{self, Drafts};
+use crate::tickets::screenshot;
 use crate::tickets::status::TicketStatus;
 
 /// Longest `Idempotency-Key`: four times a UUID, with room.
@@ -189,7 +189,7 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
     let (Ok(report), Ok(shots), true) = (parsed, shots, errors.is_empty()) else {
         return Err(Problem::invalid(errors));
     };
-    match drafts::keep_all(state, &shots).await? {
+    match drafts::keep_all(&state.pool, state.clock.now(), &shots).await? {
         (drafts, None) => Ok((report, drafts)),
         (_, Some(detail)) => Err(Problem::invalid(vec![refused(detail)])),
     }
@@ -200,9 +200,9 @@ async fn read_report(
     payload: web::Payload,
     state: &AppState,
 ) -> Result<Arrived, Problem> {
-    match fields::mime_of(request).as_str() {
+    match form::mime_of(request).as_str() {
         "multipart/form-data" => {
-            let form = fields::read(request, payload, &state.uploads)
+            let form = form::read(request, payload, &state.uploads)
                 .await?
                 .whole()?;
             Ok(Arrived {

@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fields::{self, Fields};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::form::{self, Fields};
 use crate::http::page::{Frame, html};
 use crate::http::view::When;
 use crate::links::failures;
@@ -59,7 +59,7 @@ pub async fn look_up(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let finding = of_text(&request, &state, typed(&form.fields)).await?;

@@ -5,8 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
 use uuid::Uuid;
 
-use super::drafts::{self, Drafts};
-use super::fields::{self, Fields, Form};
 use super::finding;
 use super::form_again::{again, check, not_now, not_whole, read_back};
 use super::form_page::{FormPage, FormValues};
@@ -17,8 +15,10 @@ use super::open::{self, Origin, ReportSource};
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{ApiResult, FieldError, PageError, PageResult, Problem};
+use crate::http::form::{self, Fields, Form};
 use crate::http::page::public_html;
 use crate::state::AppState;
+use crate::tickets::drafts::{self, Drafts, FilesIntent};
 
 /// "Within the hour", as a time: its middle.
 const HALF_AN_HOUR: Duration = Duration::minutes(30);
@@ -79,7 +79,7 @@ pub async fn submit(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let intent = Intent::of(&form.fields);
@@ -91,8 +91,10 @@ pub async fn submit(
     if let Err(problem) = within_limits(&state, &peer) {
         return Ok(refused_for_now(&state, form, &peer, &problem).await);
     }
+    let (pool, now) = (&state.pool, state.clock.now());
     let token = draft_token(&form.fields).to_owned();
-    let (drafts, error) = match drafts::keep(&state, &token, intent.removed(), form.files).await {
+    let (drafts, error) = match drafts::keep(pool, now, &token, intent.removed(), form.files).await
+    {
         Ok(kept) => kept,
         Err(problem) => return Ok(not_now(values, Drafts::unseen(&token), &problem)),
     };
@@ -152,7 +154,7 @@ async fn refused_for_now(
     let token = draft_token(&form.fields);
     let is_cheap = form.files.is_empty() || state.limits.keep_files.check(peer).is_ok();
     let files = if is_cheap { form.files } else { Vec::new() };
-    let kept = drafts::keep(state, token, None, files).await;
+    let kept = drafts::keep(&state.pool, state.clock.now(), token, None, files).await;
     let drafts = kept.map_or_else(|_away| Drafts::unseen(token), |(drafts, _)| drafts);
     not_now(values, drafts, problem)
 }
@@ -223,7 +225,7 @@ enum Intent {
     /// The advice was enough.
     Solved,
     /// Add the chosen files, or take one away.
-    Files(Option<Uuid>),
+    Files(FilesIntent),
 }
 
 impl Intent {
@@ -231,18 +233,13 @@ impl Intent {
         match fields.get("intent").map(String::as_str) {
             Some("check") => Self::Check,
             Some("solved") => Self::Solved,
-            Some("attach") => Self::Files(None),
-            Some(other) => match other.strip_prefix("remove-") {
-                Some(id) => Self::Files(Uuid::parse_str(id).ok()),
-                None => Self::Send,
-            },
-            None => Self::Send,
+            _ => FilesIntent::of(fields).map_or(Self::Send, Self::Files),
         }
     }
 
     fn removed(&self) -> Option<Uuid> {
         match self {
-            Self::Files(removed) => *removed,
+            Self::Files(intent) => intent.removed(),
             Self::Send | Self::Check | Self::Solved => None,
         }
     }

@@ -3,14 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::drafts::Drafts;
-use super::fields::{MAX_REPORT_BYTES, Trouble};
 use super::finding::Finding;
 use super::form_page::{FormPage, FormValues, ReadBack};
-use super::screenshot::{too_large, too_many};
 use crate::http::error::{FieldError, Problem};
+use crate::http::form::{MAX_REPORT_BYTES, Trouble, too_large, too_many};
 use crate::http::page::public_html;
 use crate::links::trace_ref;
+use crate::tickets::drafts::Drafts;
 
 /// The "Check" button: how the trace ID is read and what can be said of the trace, nothing sent.
 pub(super) fn check(

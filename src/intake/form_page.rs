@@ -2,10 +2,11 @@
 
 use askama::Template;
 
-use super::drafts::Drafts;
 use super::finding::Finding;
-use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
+use crate::http::form::MAX_FILE_BYTES;
 use crate::http::page::Frame;
+use crate::tickets::drafts::Drafts;
+use crate::tickets::screenshot::MAX_SCREENSHOTS;
 
 /// `GET /`, and the answer to a report that was refused or whose trace ID was to be checked.
 #[derive(Debug, Default, Template)]
@@ -75,10 +76,6 @@ impl FormPage {
 
     fn max_file_mib() -> usize {
         MAX_FILE_BYTES / 1024 / 1024
-    }
-
-    fn max_file_bytes() -> usize {
-        MAX_FILE_BYTES
     }
 
     fn error(&self, field: &str) -> Option<&str> {

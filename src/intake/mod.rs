@@ -2,7 +2,6 @@
 
 pub mod api;
 pub mod drafts;
-pub mod fields;
 pub mod finding;
 pub mod form;
 pub mod form_again;
@@ -11,6 +10,5 @@ pub mod guard;
 mod new_rows;
 pub mod open;
 pub mod report;
-pub mod screenshot;
 pub mod ticket;
 pub mod ticket_page;

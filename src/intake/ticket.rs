@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::drafts;
-use super::fields::{self, Fields};
 use super::ticket_page::{PublicLink, PublicTicketPage};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::form::{self, Fields};
 use crate::http::page::{Frame, html};
 use crate::http::picture::serve_picture;
 use crate::http::view::{MessageView, ReplyForm, When};
@@ -88,7 +88,7 @@ pub async fn reply(
         &request,
         &state.config.trusted_proxies,
     )))?;
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let typed = form

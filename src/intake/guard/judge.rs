@@ -3,7 +3,7 @@
 use super::proof::{self, Proof};
 use super::seal::{self, Age};
 use crate::http::error::Problem;
-use crate::intake::fields::Fields;
+use crate::http::form::Fields;
 use crate::state::AppState;
 use crate::tickets::spam::{SpamSign, is_enough};
 

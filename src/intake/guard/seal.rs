@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
 
 use super::secret::Secret;
-use crate::intake::drafts::UNSENT_HOURS;
+use crate::tickets::drafts::UNSENT_HOURS;
 
 /// Nobody reads, types and sends a report in less.
 pub const YOUNGEST: Duration = Duration::seconds(2);

@@ -403,7 +403,9 @@ async fn a_ticket_is_answered_solved_and_reopened() {
     browser
         .until("document.querySelector('.crumbs').innerText.includes('Spam')")
         .await;
-    browser.click("form[action$='/spam-rejection'] button").await;
+    browser
+        .click("form[action$='/spam-rejection'] button")
+        .await;
     browser
         .until("document.querySelector('.crumbs').innerText.includes('Open')")
         .await;

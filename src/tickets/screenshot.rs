@@ -3,7 +3,6 @@
 
 use std::io::Cursor;
 
-use crate::http::error::Problem;
 use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
 use image::{
@@ -11,10 +10,11 @@ use image::{
 };
 use tokio::sync::Semaphore;
 
+use crate::http::error::Problem;
+use crate::http::form::{MAX_FILE_BYTES, MAX_FILES, too_large};
+
 /// Screenshots a report may have.
-pub const MAX_SCREENSHOTS: usize = 5;
-/// Size of a screenshot's file.
-pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
+pub const MAX_SCREENSHOTS: usize = MAX_FILES;
 /// Longest side: two 4K screens side by side.
 const MAX_SIDE: u32 = 8_000;
 /// Memory for a decoded picture: 5,120 x 2,880 pixels of 4 bytes are 59 MB.
@@ -43,21 +43,6 @@ pub struct Screenshot {
 
 /// Pictures that are taken at a time: each may need 130 MiB.
 static AT_A_TIME: Semaphore = Semaphore::const_new(1);
-
-/// The rule that a form with more breaks.
-#[must_use]
-pub fn too_many() -> String {
-    format!("At most {MAX_SCREENSHOTS} screenshots are taken.")
-}
-
-/// The rule that a larger file breaks.
-#[must_use]
-pub fn too_large() -> String {
-    format!(
-        "A screenshot may have {} MiB at most.",
-        MAX_FILE_BYTES / 1024 / 1024
-    )
-}
 
 /// Takes the pictures of a form, one after the other: each, or what is wrong with it.
 ///
