@@ -25,6 +25,10 @@ pub struct Limits {
     pub unproven: RateLimit,
     /// Pictures of forms that are refused for now, kept all the same: decoding them costs a second each.
     pub keep_files: RateLimit,
+    /// Reports by a page's script, by the address of its reporter.
+    pub page_report: RateLimit,
+    /// Reports by a publishable key, from everywhere: who has the page has the key.
+    pub page_key: RateLimit,
     /// Look-ups of a trace's failure by its ID: each reads the trace. Somebody who pastes a few IDs, or types one.
     pub check: RateLimit,
     /// Answers that solved something, and other clicks that are only counted.
@@ -50,6 +54,8 @@ impl Default for Limits {
             report_all: RateLimit::new(times(1_000), Duration::from_millis(200)),
             unproven: RateLimit::new(times(10), Duration::from_mins(1)),
             keep_files: RateLimit::new(times(10), Duration::from_secs(30)),
+            page_report: RateLimit::new(times(20), Duration::from_secs(30)),
+            page_key: RateLimit::new(times(500), Duration::from_millis(500)),
             check: RateLimit::new(times(30), Duration::from_secs(2)),
             click: RateLimit::new(times(20), Duration::from_secs(6)),
             own_traces: DefaultDirectRateLimiter::direct(

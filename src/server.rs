@@ -65,9 +65,10 @@ fn routes(config: &mut web::ServiceConfig) {
         // First what is called most: each pattern is tried in turn.
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
-            at("/api/v1/tickets", "GET, POST")
+            at("/api/v1/tickets", "GET, POST, OPTIONS")
                 .route(read().to(api::tickets::list))
-                .route(web::post().to(intake::api::create)),
+                .route(web::post().to(intake::api::create))
+                .route(web::method(Method::OPTIONS).to(intake::public_api::preflight)),
         )
         .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
         .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))

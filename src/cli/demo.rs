@@ -16,8 +16,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::database::{COMMAND_CONNECTIONS, Database};
-use crate::access::api_key::{ApiKey, Scope};
+use crate::access::api_key::{ApiKey, KeyKind, Scope};
 use crate::access::session::Role;
+use crate::access::store::Rights;
 use crate::access::{password, store as access};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -285,10 +286,17 @@ impl Stage {
 
     /// An account comes with its first key; this one's secret is dropped here, so nobody can use it.
     async fn account(&self, conn: &mut PgConnection) -> anyhow::Result<Uuid> {
-        let key = ApiKey::generate();
+        let key = ApiKey::generate(KeyKind::Secret);
         let (label, scopes) = ("demo, not usable", [Scope::TicketsWrite]);
-        let id =
-            access::insert_key(conn, DEMO_ACCOUNT, label, &scopes, key.hash(), self.now).await?;
+        let id = access::insert_key(
+            conn,
+            DEMO_ACCOUNT,
+            label,
+            Rights::Secret(&scopes),
+            key.hash(),
+            self.now,
+        )
+        .await?;
         let mut kept = access::find_keys(conn, &[key.hash()]).await?;
         access::revoke_key(conn, id, self.now).await?;
         Ok(kept

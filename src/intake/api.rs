@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
+use super::public_api;
 use super::report::{RawReport, Report};
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
@@ -37,6 +38,9 @@ pub async fn create(
     state: web::Data<AppState>,
 ) -> ApiResult {
     caller.require(Scope::TicketsWrite)?;
+    if let Some(origins) = caller.origins() {
+        return public_api::create(&request, &caller, payload, &state, origins).await;
+    }
     let key = idempotency_key(&request)?;
     let arrived = read_report(&request, payload, &state).await?;
     let fingerprint = arrived.fingerprint;
@@ -158,7 +162,7 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
 }
 
 /// A report as it arrived.
-struct Arrived {
+pub(super) struct Arrived {
     raw: RawReport,
     /// Fields whose JSON type can't be right; empty in `raw`.
     mistyped: Vec<FieldError>,
@@ -168,7 +172,10 @@ struct Arrived {
 }
 
 /// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
-async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
+pub(super) async fn accept(
+    state: &AppState,
+    arrived: Arrived,
+) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
     let shots: Result<Vec<_>, _> = screenshot::take_all(arrived.files)
         .await?
@@ -195,7 +202,7 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
     }
 }
 
-async fn read_report(
+pub(super) async fn read_report(
     request: &HttpRequest,
     payload: web::Payload,
     state: &AppState,

@@ -9,6 +9,7 @@ pub mod form_page;
 pub mod guard;
 mod new_rows;
 pub mod open;
+pub mod public_api;
 pub mod report;
 pub mod ticket;
 pub mod ticket_page;

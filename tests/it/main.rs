@@ -21,6 +21,7 @@ mod otlp;
 mod outbox;
 mod own_traces;
 mod proxy;
+mod publishable;
 mod reports;
 mod roundtrip;
 mod sdk;
