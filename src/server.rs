@@ -73,6 +73,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
         .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .service(page("/").route(read().to(intake::form::show)))
+        .service(page("/embed").route(read().to(intake::embed::show)))
+        .service(at("/embed.js", "GET").route(read().to(assets::serve_embed)))
         .service(at("/challenge", "GET").route(read().to(intake::form::challenge)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
 use uuid::Uuid;
 
+use super::embed::{Embedding, SentPage};
 use super::finding;
 use super::form_again::{again, check, not_now, not_whole, read_back};
 use super::form_page::{FormPage, FormValues};
@@ -16,7 +17,7 @@ use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{ApiResult, FieldError, PageError, PageResult, Problem};
 use crate::http::form::{self, Fields, Form};
-use crate::http::page::public_html;
+use crate::http::page::{Frame, html, public_html};
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts, FilesIntent};
 
@@ -32,11 +33,31 @@ pub async fn show(
     query: web::Query<Fields>,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let mut values = values_of(&query);
-    values.seal = fresh_seal(&state).await;
+    show_filled(&request, &state, prefilled(&query)).await
+}
+
+/// What a link fills in.
+pub(super) fn prefilled(query: &Fields) -> FormValues {
+    let mut values = values_of(query);
+    if let Ok(at) = DateTime::parse_from_rfc3339(&values.occurred_at) {
+        // As the picker has it; the page's script makes it the reporter's own time.
+        "at".clone_into(&mut values.when);
+        "0".clone_into(&mut values.utc_offset);
+        values.occurred_at = at.to_utc().format("%Y-%m-%dT%H:%M").to_string();
+    }
+    values
+}
+
+/// The form with these values.
+pub(super) async fn show_filled(
+    request: &HttpRequest,
+    state: &AppState,
+    mut values: FormValues,
+) -> PageResult {
+    values.seal = fresh_seal(state).await;
     let read_back = read_back(&values.trace_id).ok();
     // The form is worth more than what can be said of the trace.
-    let finding = finding::of_text(&request, &state, &values.trace_id)
+    let finding = finding::of_text(request, state, &values.trace_id)
         .await
         .unwrap_or_default();
     Ok(public_html(
@@ -82,14 +103,34 @@ pub async fn submit(
     let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
-    let intent = Intent::of(&form.fields);
-    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
     let values = values_of(&form.fields);
-    if matches!(intent, Intent::Solved) {
-        return finding::solved(&request, &state, &values.trace_id).await;
+    match Embedding::of(&state, &values).await {
+        Ok(Some(embedding)) => {
+            let answer = answer(&request, &state, form, values, Some(&embedding)).await;
+            Ok(embedding.frame(answer))
+        }
+        Ok(None) => answer(&request, &state, form, values, None).await,
+        Err(problem) => {
+            let token = draft_token(&form.fields);
+            Ok(not_now(values, Drafts::unseen(token), &problem))
+        }
     }
-    if let Err(problem) = within_limits(&state, &peer) {
-        return Ok(refused_for_now(&state, form, &peer, &problem).await);
+}
+
+async fn answer(
+    request: &HttpRequest,
+    state: &AppState,
+    form: Form,
+    values: FormValues,
+    embedding: Option<&Embedding>,
+) -> PageResult {
+    let intent = Intent::of(&form.fields);
+    let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
+    if matches!(intent, Intent::Solved) {
+        return finding::solved(request, state, &values.trace_id).await;
+    }
+    if let Err(problem) = within_limits(state, &peer) {
+        return Ok(refused_for_now(state, form, &peer, &problem).await);
     }
     let (pool, now) = (&state.pool, state.clock.now());
     let token = draft_token(&form.fields).to_owned();
@@ -113,7 +154,7 @@ pub async fn submit(
     });
     match intent {
         Intent::Check => {
-            let finding = finding::of_text(&request, &state, &sent.values.trace_id).await?;
+            let finding = finding::of_text(request, state, &sent.values.trace_id).await?;
             Ok(check(sent.values, sent.drafts, file_error, finding))
         }
         Intent::Files(_) => Ok(again(
@@ -121,7 +162,7 @@ pub async fn submit(
             sent.drafts,
             file_error.into_iter().collect(),
         )),
-        Intent::Send | Intent::Solved => send(&state, sent, file_error).await,
+        Intent::Send | Intent::Solved => send(state, sent, file_error, embedding).await,
     }
 }
 
@@ -159,7 +200,12 @@ async fn refused_for_now(
     not_now(values, drafts, problem)
 }
 
-async fn send(state: &AppState, sent: Sent, file_error: Option<FieldError>) -> PageResult {
+async fn send(
+    state: &AppState,
+    sent: Sent,
+    file_error: Option<FieldError>,
+    embedding: Option<&Embedding>,
+) -> PageResult {
     let Sent {
         fields,
         values,
@@ -186,7 +232,7 @@ async fn send(state: &AppState, sent: Sent, file_error: Option<FieldError>) -> P
     };
     let origin = Origin {
         source: ReportSource::Form,
-        account_id: None,
+        account_id: embedding.map(|embedding| embedding.account_id),
         draft_hash: drafts.hash(),
         spam_signs,
     };
@@ -195,12 +241,19 @@ async fn send(state: &AppState, sent: Sent, file_error: Option<FieldError>) -> P
         Err(problem) => return Ok(not_now(values, drafts, &problem)),
     };
     open::look_for_trace(state, &report, &opened).await;
-    let page = state
-        .config
-        .base_url
-        .join(&format!("/t/{}?sent=1", opened.token));
+    let url = state.config.base_url.join(&format!("/t/{}", opened.token));
+    if let Some(embedding) = embedding {
+        // The page that the link leads to is nobody's to frame.
+        let page = SentPage {
+            frame: Frame::public(),
+            reference: opened.reference.as_str().to_owned(),
+            url,
+            origin: embedding.origin.clone(),
+        };
+        return Ok(html(StatusCode::OK, &page));
+    }
     Ok(HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, page))
+        .insert_header((header::LOCATION, format!("{url}?sent=1")))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish())
 }
@@ -257,6 +310,8 @@ fn values_of(fields: &Fields) -> FormValues {
         trace_id: field("trace_id"),
         email: field("email"),
         seal: field(SEAL),
+        embed_key: field("embed_key"),
+        embed_origin: field("embed_origin"),
     }
 }
 

@@ -60,6 +60,10 @@ pub struct FormValues {
     pub email: String,
     /// When the form was opened, signed by us.
     pub seal: String,
+    /// The publishable key of the page that frames the form; empty without a frame.
+    pub embed_key: String,
+    /// That page's origin.
+    pub embed_origin: String,
 }
 
 /// One choice of a list.
@@ -70,6 +74,11 @@ struct Choice {
 }
 
 impl FormPage {
+    /// Whether it is shown in a frame on a page of the product.
+    fn is_embedded(&self) -> bool {
+        !self.values.embed_origin.is_empty()
+    }
+
     fn max_files() -> usize {
         MAX_SCREENSHOTS
     }
@@ -159,6 +168,7 @@ mod tests {
             trace_id: "trace_id=4BF92F3577B34DA6A3CE929D0E0E4736".to_owned(),
             email: "lena@".to_owned(),
             seal: "AAAA".to_owned(),
+            ..FormValues::default()
         };
         let page = FormPage {
             frame: Frame::public(),

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod drafts;
+pub mod embed;
 pub mod finding;
 pub mod form;
 pub mod form_again;

@@ -38,11 +38,12 @@ impl SpamSign {
         }
     }
 
-    /// One alone may be a person without a script, with a fast browser's autofill, or one who went back and sent again.
+    /// One alone may be a person without a script, one whom a browser's autofill makes fast, one who opened the form
+    /// while the database was away, or one who went back and sent again.
     fn points(self) -> u32 {
         match self {
-            Self::FilledTrap | Self::NoForm | Self::WrongProof => ENOUGH,
-            Self::TooFast | Self::NoProof | Self::UsedProof | Self::TooMany => 1,
+            Self::FilledTrap | Self::WrongProof => ENOUGH,
+            Self::NoForm | Self::TooFast | Self::NoProof | Self::UsedProof | Self::TooMany => 1,
         }
     }
 }
@@ -67,13 +68,17 @@ mod tests {
     #[test]
     fn one_weak_sign_is_a_person_and_two_are_not() {
         use SpamSign::{FilledTrap, NoForm, NoProof, TooFast, TooMany, UsedProof, WrongProof};
-        for strong in [FilledTrap, NoForm, WrongProof] {
+        for strong in [FilledTrap, WrongProof] {
             assert!(is_enough(&[strong]), "{strong:?}");
         }
-        for weak in [TooFast, NoProof, UsedProof] {
+        for weak in [NoForm, TooFast, NoProof, UsedProof] {
             assert!(!is_enough(&[weak]), "{weak:?}");
         }
-        assert!(is_enough(&[NoProof, TooMany]) && is_enough(&[NoProof, TooFast]));
+        assert!(
+            is_enough(&[NoForm, NoProof])
+                && is_enough(&[NoProof, TooMany])
+                && is_enough(&[NoProof, TooFast])
+        );
         assert!(!is_enough(&[]));
     }
 }

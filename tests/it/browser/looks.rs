@@ -258,7 +258,8 @@ async fn look(app: &TestApp, browser: &Browser, axe: &Axe, page: &Page) {
 }
 
 /// The rules of WCAG 2.2 AA. Those about the landmarks of a page do not fit a mail, which is shown as a part of one.
-const OF_PARTS: &str = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
+pub(super) const OF_PARTS: &str =
+    "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
 
 /// The notice as a mail program shows it.
 async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
@@ -281,7 +282,7 @@ async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
 }
 
 /// Nothing sticks out to the right. Phones widen their window to what sticks out, so the device's width counts.
-async fn assert_fits(browser: &Browser, device: Device, page: &str) {
+pub(super) async fn assert_fits(browser: &Browser, device: Device, page: &str) {
     let (width, _) = device.size();
     let wide = format!(
         "[...document.querySelectorAll('body *')].filter(e => document.documentElement.scrollWidth > {width} && e.getBoundingClientRect().right > {width} + 1).map(e => e.outerHTML.slice(0, 120))"
@@ -290,7 +291,7 @@ async fn assert_fits(browser: &Browser, device: Device, page: &str) {
     assert_eq!(wide, serde_json::json!([]), "{page} overflows {device:?}");
 }
 
-fn picture_name(page: &str, device: Device, is_dark: bool) -> String {
+pub(super) fn picture_name(page: &str, device: Device, is_dark: bool) -> String {
     format!(
         "{page}-{}-{}",
         device.name(),
@@ -304,17 +305,17 @@ fn folder() -> PathBuf {
     folder.canonicalize().unwrap()
 }
 
-fn save(name: &str, picture: &[u8]) {
+pub(super) fn save(name: &str, picture: &[u8]) {
     std::fs::write(folder().join(format!("{name}.png")), picture).unwrap();
 }
 
 /// The accessibility checker axe-core, from the Python package that `./test` installs.
-struct Axe {
+pub(super) struct Axe {
     script: String,
 }
 
 impl Axe {
-    fn load() -> Self {
+    pub(super) fn load() -> Self {
         let python =
             std::env::var("TRACEDESK_TEST_PYTHON").expect("./test sets TRACEDESK_TEST_PYTHON");
         let find = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('axe_playwright_python').origin).with_name('axe.min.js'))";
@@ -326,7 +327,7 @@ impl Axe {
     }
 
     /// Every rule holds, or those that `options` choose.
-    async fn assert_no_fault(&self, browser: &Browser, page: &str, options: &str) {
+    pub(super) async fn assert_no_fault(&self, browser: &Browser, page: &str, options: &str) {
         let check = "
             const done = arguments[arguments.length - 1];
             axe.run(document, OPTIONS).then(

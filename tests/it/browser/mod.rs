@@ -2,6 +2,7 @@
 
 mod desk;
 pub(crate) mod driver;
+mod embed;
 mod form;
 mod large;
 mod looks;
