@@ -5,6 +5,7 @@ pub mod drafts;
 pub mod finding;
 pub mod form;
 pub mod form_page;
+pub mod lost;
 pub mod open;
 pub mod report;
 pub mod ticket;

@@ -11,7 +11,7 @@ use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::Link;
 use crate::outbox::message::new_message_id;
-use crate::outbox::store::{MAX_RECEIPTS_AN_HOUR, MailKind};
+use crate::outbox::store::MailKind;
 use crate::state::AppState;
 use crate::tickets::reference::Reference;
 use crate::token::Token;
@@ -262,12 +262,6 @@ async fn insert_rows(
                       now() + make_interval(secs => $24), true, $4
                FROM ticket, unnest($21::uuid[], $22::text[], $23::text[], $26::mail_kind[])
                     AS mail (id, recipient, message_id, kind)
-               -- To a reporter's address only so many an hour: anybody can type it.
-               WHERE mail.kind <> 'report_received' OR (
-                   SELECT count(*) FROM outbox
-                   WHERE outbox.kind = 'report_received' AND lower(outbox.recipient) = lower(mail.recipient)
-                     AND outbox.created_at > $4 - interval '1 hour'
-               ) < $27
            ), files AS (
                UPDATE attachments SET ticket_id = ticket.id, draft_hash = NULL FROM ticket WHERE draft_hash = $25
            )
@@ -298,7 +292,6 @@ async fn insert_rows(
         grace,
         origin.draft_hash.as_ref().map(|hash| &hash[..]),
         &kinds as &[MailKind],
-        MAX_RECEIPTS_AN_HOUR,
     )
     .fetch_one(conn)
     .await?;
