@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::MAX_SPANS_PER_REQUEST;
 use crate::clock::new_id;
 use crate::traces::check;
-use crate::traces::facts::{SpanFacts, service_name};
+use crate::traces::facts::{SpanFacts, Told, service_name};
 use crate::traces::failure;
 use crate::traces::ids::{SpanId, TraceId};
 use crate::traces::otlp::{self, ResourceSpansView, ScopeSpansView, SpanView};
@@ -138,19 +138,22 @@ impl<'a> Gathered<'a> {
         if message.len() > MAX_SPAN_BYTES {
             return Err(format!("a span is over {MAX_SPAN_BYTES} bytes"));
         }
-        let span = check::check_span(message).map_err(|error| error.to_string())?;
+        let mut told = Told::default();
+        let span = check::check_span(message, |detail| told.hear(detail))
+            .map_err(|error| error.to_string())?;
         let (trace_id, span_id) = ids_of(&span)?;
         let service = self
             .opened
             .as_ref()
             .or(self.scopes.last())
             .map_or("", |scope| scope.service);
-        let facts = SpanFacts::read(&span, span_id, service).map_err(|error| error.to_string())?;
         self.scopes.extend(self.opened.take());
         let scope = self.scopes.len() - 1;
         let gathering = self.traces.entry(trace_id).or_default();
         gathering.spans.push((scope, message));
-        gathering.facts.push(facts);
+        gathering
+            .facts
+            .push(SpanFacts::new(&span, span_id, service, told));
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Proof, once at the door, that everything below a span, resource or scope can be read: wire format, types, UTF-8,
 //! nesting and counts. What passed is stored, and nobody who reads it later can meet a surprise.
 
-use super::otlp::{EventView, LinkView, SpanView, scope_label, submessages};
-use super::wire::{Field, Fields, WireError, WireValue};
+use super::otlp::{Detail, EventView, LinkView, SpanView, ValueView, scope_label, submessages};
+use super::wire::{Fields, WireError};
 
 /// How deep arrays and maps may nest in an attribute's value. Three messages a level, and protobuf libraries stop
 /// at 100: 30 * 3 = 90.
@@ -13,11 +13,14 @@ pub const MAX_ITEMS: usize = 16_384;
 /// Largest resource or scope: each is copied for every trace of a request.
 pub const MAX_SHARED_BYTES: usize = 64 * 1024;
 
-/// Proves that all below an encoded span can be read.
+/// Proves that all below an encoded span can be read, and tells its attributes and events on the way.
 ///
 /// # Errors
 /// What does not fit.
-pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
+pub fn check_span<'a>(
+    message: &'a [u8],
+    mut tell: impl FnMut(Detail<'a>),
+) -> Result<SpanView<'a>, WireError> {
     let mut span = SpanView::empty(message);
     let mut items = Items(MAX_ITEMS);
     for field in Fields::new(message) {
@@ -25,17 +28,21 @@ pub fn check_span(message: &[u8]) -> Result<SpanView<'_>, WireError> {
         span.take(&field)?;
         match field.number {
             3 => drop(field.text()?),
-            9 => items.check_attribute(field.bytes()?, 0)?,
+            9 => {
+                let (key, value) = items.check_attribute(field.bytes()?, 0)?;
+                tell(Detail::Attribute(key, value));
+            }
             10 | 12 | 14 => drop(field.varint()?),
             11 => {
-                EventView::parse(field.bytes()?)?;
+                let event = EventView::parse(field.bytes()?)?;
                 items.check_list(field.bytes()?, 3, 0)?;
+                tell(Detail::Event(event));
             }
             13 => {
                 LinkView::parse(field.bytes()?)?;
                 items.check_list(field.bytes()?, 4, 0)?;
             }
-            16 => check_fixed32(&field)?,
+            16 => drop(field.fixed32()?),
             _ => {}
         }
     }
@@ -51,7 +58,7 @@ pub fn check_resource(message: &[u8]) -> Result<(), WireError> {
     for field in Fields::new(message) {
         let field = field?;
         match field.number {
-            1 => items.check_attribute(field.bytes()?, 0)?,
+            1 => drop(items.check_attribute(field.bytes()?, 0)?),
             2 => drop(field.varint()?),
             3 => check_entity(field.bytes()?)?,
             _ => {}
@@ -81,7 +88,7 @@ pub fn check_scope(message: &[u8]) -> Result<(), WireError> {
     for field in Fields::new(message) {
         let field = field?;
         match field.number {
-            3 => items.check_attribute(field.bytes()?, 0)?,
+            3 => drop(items.check_attribute(field.bytes()?, 0)?),
             4 => drop(field.varint()?),
             _ => {}
         }
@@ -108,54 +115,58 @@ impl Items {
 
     fn check_list(&mut self, message: &[u8], number: u32, depth: usize) -> Result<(), WireError> {
         self.take()?;
-        submessages(message, number).try_for_each(|entry| self.check_attribute(entry?, depth))
+        submessages(message, number)
+            .try_for_each(|entry| self.check_attribute(entry?, depth).map(drop))
     }
 
-    fn check_attribute(&mut self, entry: &[u8], depth: usize) -> Result<(), WireError> {
+    #[inline]
+    fn check_attribute<'a>(
+        &mut self,
+        entry: &'a [u8],
+        depth: usize,
+    ) -> Result<(&'a str, ValueView<'a>), WireError> {
         self.take()?;
+        let (mut key, mut value) = ("", ValueView::Empty);
         for field in Fields::new(entry) {
             let field = field?;
             match field.number {
-                1 => drop(field.text()?),
-                2 => self.check_value(field.bytes()?, depth)?,
+                1 => key = field.text()?,
+                2 => value = self.check_value(field.bytes()?, depth)?,
                 3 => drop(field.varint()?),
                 _ => {}
             }
         }
-        Ok(())
+        Ok((key, value))
     }
 
     /// Each of its fields, though only the last one counts: other readers of what we answer look at all of them.
-    fn check_value(&mut self, message: &[u8], depth: usize) -> Result<(), WireError> {
+    #[inline]
+    fn check_value<'a>(
+        &mut self,
+        message: &'a [u8],
+        depth: usize,
+    ) -> Result<ValueView<'a>, WireError> {
         if depth > MAX_VALUE_DEPTH {
             return Err(WireError::TooDeep);
         }
+        let mut value = ValueView::Empty;
         for field in Fields::new(message) {
             let field = field?;
+            value = value.followed_by(&field)?;
             match field.number {
-                1 => drop(field.text()?),
-                2 | 3 | 8 => drop(field.varint()?),
-                4 => drop(field.fixed64()?),
                 5 => self.check_values(field.bytes()?, depth + 1)?,
                 6 => self.check_list(field.bytes()?, 1, depth + 1)?,
-                7 => drop(field.bytes()?),
+                8 => drop(field.varint()?),
                 _ => {}
             }
         }
-        Ok(())
+        Ok(value)
     }
 
     fn check_values(&mut self, array: &[u8], depth: usize) -> Result<(), WireError> {
         submessages(array, 1).try_for_each(|value| {
             self.take()?;
-            self.check_value(value?, depth)
+            self.check_value(value?, depth).map(drop)
         })
-    }
-}
-
-fn check_fixed32(field: &Field<'_>) -> Result<(), WireError> {
-    match field.value {
-        WireValue::Fixed32(_) => Ok(()),
-        _ => Err(WireError::WrongType(field.number)),
     }
 }

@@ -49,51 +49,37 @@ pub struct SpanFacts<'a> {
     pub user: Option<&'a str>,
 }
 
-impl<'a> SpanFacts<'a> {
-    /// Reads a span whose ID is valid; `service` is its resource's.
-    ///
-    /// # Errors
-    /// When the span's encoding is broken.
-    pub fn read(span: &SpanView<'a>, id: SpanId, service: &'a str) -> Result<Self, WireError> {
-        let mut facts = Self {
-            id,
-            parent_id: SpanId::from_bytes(span.parent_span_id),
-            service,
-            name: span.name,
-            kind: span.kind,
-            start_ns: span.start_ns,
-            end_ns: span.end_ns,
-            status: span.status,
-            status_message: span.status_message,
-            http_status: None,
-            grpc_status: None,
-            error_type: "",
-            has_error_tag: false,
-            exception_type: "",
-            exception_message: "",
-            has_exception: false,
-            is_gen_ai: false,
-            url_path: None,
-            user: None,
-        };
-        for detail in span.details() {
-            match detail? {
-                Detail::Attribute(key, value) => facts.take(key, value),
-                Detail::Event(event) => facts.take_event(&event)?,
-            }
+/// What a span's attributes and events tell, gathered one by one.
+#[derive(Debug, Clone, Default)]
+pub struct Told<'a> {
+    http_status: Option<i64>,
+    grpc_status: Option<i64>,
+    error_type: &'a str,
+    has_error_tag: bool,
+    exception_type: &'a str,
+    exception_message: &'a str,
+    has_exception: bool,
+    is_gen_ai: bool,
+    url_path: Option<&'a str>,
+    user: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    /// Takes one more. An event that can't be read tells nothing.
+    pub fn hear(&mut self, detail: Detail<'a>) {
+        match detail {
+            Detail::Attribute(key, value) => self.take(key, value),
+            Detail::Event(event) => self.take_event(&event),
         }
-        Ok(facts)
     }
 
-    fn take_event(&mut self, event: &EventView<'a>) -> Result<(), WireError> {
+    fn take_event(&mut self, event: &EventView<'a>) {
         if event.name == "exception" {
             self.has_exception = true;
-            for attribute in event.attributes() {
-                let (key, value) = attribute?;
+            for (key, value) in event.attributes().filter_map(Result::ok) {
                 self.take_exception(key, value);
             }
         }
-        Ok(())
     }
 
     fn take(&mut self, key: &str, value: ValueView<'a>) {
@@ -126,6 +112,50 @@ impl<'a> SpanFacts<'a> {
             "exception.type" => self.exception_type = value.as_str().unwrap_or_default(),
             "exception.message" => self.exception_message = value.as_str().unwrap_or_default(),
             _ => {}
+        }
+    }
+}
+
+impl<'a> SpanFacts<'a> {
+    /// Reads a stored span whose ID is valid; `service` is its resource's.
+    ///
+    /// # Errors
+    /// When the span's encoding is broken.
+    pub fn read(span: &SpanView<'a>, id: SpanId, service: &'a str) -> Result<Self, WireError> {
+        let mut told = Told::default();
+        for attribute in span.attributes() {
+            let (key, value) = attribute?;
+            told.hear(Detail::Attribute(key, value));
+        }
+        for event in span.events() {
+            told.hear(Detail::Event(event?));
+        }
+        Ok(Self::new(span, id, service, told))
+    }
+
+    /// Of a span and what it told.
+    #[must_use]
+    pub fn new(span: &SpanView<'a>, id: SpanId, service: &'a str, told: Told<'a>) -> Self {
+        Self {
+            id,
+            parent_id: SpanId::from_bytes(span.parent_span_id),
+            service,
+            name: span.name,
+            kind: span.kind,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            status: span.status,
+            status_message: span.status_message,
+            http_status: told.http_status,
+            grpc_status: told.grpc_status,
+            error_type: told.error_type,
+            has_error_tag: told.has_error_tag,
+            exception_type: told.exception_type,
+            exception_message: told.exception_message,
+            has_exception: told.has_exception,
+            is_gen_ai: told.is_gen_ai,
+            url_path: told.url_path,
+            user: told.user,
         }
     }
 

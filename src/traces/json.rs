@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::assemble::{PlacedSpan, RawTrace, ReadError};
 use super::otlp::{self, EventView, LinkView, SpanView, ValueView};
 use super::trace::SpanStatus;
-use super::wire::{Fields, WireError};
+use super::wire::{Field, Fields, WireError};
 
 /// JSON of a span is about three times its encoding.
 const GROWTH: usize = 3;
@@ -34,6 +34,36 @@ pub fn write(trace: &RawTrace) -> Result<Vec<u8>, ReadError> {
 
 struct Json {
     out: Vec<u8>,
+}
+
+/// What stands below a span, gathered in one walk of it: the wire may have it in any order, JSON has it in lists.
+#[derive(Default)]
+struct Below<'a> {
+    attributes: Vec<&'a [u8]>,
+    events: Vec<&'a [u8]>,
+    links: Vec<&'a [u8]>,
+    others: Vec<Field<'a>>,
+}
+
+impl<'a> Below<'a> {
+    /// Reads the next span, in the same memory.
+    fn read(&mut self, message: &'a [u8]) -> Result<(), WireError> {
+        self.attributes.clear();
+        self.events.clear();
+        self.links.clear();
+        self.others.clear();
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                9 => self.attributes.push(field.bytes()?),
+                11 => self.events.push(field.bytes()?),
+                13 => self.links.push(field.bytes()?),
+                3 | 10 | 12 | 14 | 16 => self.others.push(field),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether JSON takes the byte as it is.
@@ -118,9 +148,11 @@ impl Json {
         self.raw(b"},\"scopeSpans\":[{\"scope\":");
         self.scope(first.scope.scope)?;
         self.raw(b",\"spans\":[");
+        let mut below = Below::default();
         for (index, placed) in run.iter().enumerate() {
             self.separate(index);
-            self.span(&placed.span)?;
+            below.read(placed.span.message)?;
+            self.span(&placed.span, &below)?;
         }
         self.raw(b"]");
         self.schema_url(first.scope.schema_url);
@@ -150,7 +182,7 @@ impl Json {
         Ok(())
     }
 
-    fn span(&mut self, span: &SpanView<'_>) -> Result<(), WireError> {
+    fn span(&mut self, span: &SpanView<'_>, below: &Below<'_>) -> Result<(), WireError> {
         self.raw(b"{\"traceId\":");
         self.hex(span.trace_id);
         self.raw(b",\"spanId\":");
@@ -167,11 +199,14 @@ impl Json {
         self.quoted_number(span.start_ns);
         self.raw(b",\"endTimeUnixNano\":");
         self.quoted_number(span.end_ns);
-        self.attributes_if_any(span.attributes())?;
-        self.list(b",\"events\":", span.events(), Self::event)?;
-        self.list(b",\"links\":", span.links(), Self::link)?;
+        let attributes = below.attributes.iter().map(|entry| otlp::attribute(entry));
+        self.attributes_if_any(attributes)?;
+        let events = below.events.iter().map(|event| EventView::parse(event));
+        self.list(b",\"events\":", events, Self::event)?;
+        let links = below.links.iter().map(|link| LinkView::parse(link));
+        self.list(b",\"links\":", links, Self::link)?;
         self.status(span);
-        self.rare_fields(span)?;
+        self.rare_fields(&below.others)?;
         self.raw(b"}");
         Ok(())
     }
@@ -190,9 +225,8 @@ impl Json {
     }
 
     /// Fields that few spans have: trace state, flags, counts of what the SDK dropped.
-    fn rare_fields(&mut self, span: &SpanView<'_>) -> Result<(), WireError> {
-        for field in Fields::new(span.message) {
-            let field = field?;
+    fn rare_fields(&mut self, fields: &[Field<'_>]) -> Result<(), WireError> {
+        for field in fields {
             let name: &[u8] = match field.number {
                 3 if !field.bytes()?.is_empty() => {
                     self.raw(b",\"traceState\":");

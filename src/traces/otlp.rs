@@ -6,7 +6,7 @@
 use super::trace::{SpanKind, SpanStatus};
 use super::value::signed;
 pub use super::value::{ValueView, array_values};
-use super::wire::{Field, Fields, WireError, WireValue};
+use super::wire::{Field, Fields, WireError};
 
 /// `ResourceSpans`: a resource and the scopes under it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -191,6 +191,7 @@ impl<'a> SpanView<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn take(&mut self, field: &Field<'a>) -> Result<(), WireError> {
         match field.number {
             1 => self.trace_id = field.bytes()?,
@@ -223,21 +224,6 @@ impl<'a> SpanView<'a> {
         &self,
     ) -> impl Iterator<Item = Result<(&'a str, ValueView<'a>), WireError>> + use<'a> {
         attributes(self.message, 9)
-    }
-
-    /// The span's attributes and events in one walk.
-    pub fn details(&self) -> impl Iterator<Item = Result<Detail<'a>, WireError>> + use<'a> {
-        Fields::new(self.message).filter_map(|field| {
-            let detail = field.and_then(|field| match field.number {
-                9 => {
-                    let (key, value) = attribute(field.bytes()?)?;
-                    Ok(Some(Detail::Attribute(key, value)))
-                }
-                11 => Ok(Some(Detail::Event(EventView::parse(field.bytes()?)?))),
-                _ => Ok(None),
-            });
-            detail.transpose()
-        })
     }
 
     /// The span's events.
@@ -285,13 +271,12 @@ impl<'a> LinkView<'a> {
         };
         for field in Fields::new(message) {
             let field = field?;
-            match (field.number, field.value) {
-                (1, _) => link.trace_id = field.bytes()?,
-                (2, _) => link.span_id = field.bytes()?,
-                (3, _) => link.trace_state = field.text()?,
-                (5, _) => link.dropped = field.varint()?,
-                (6, WireValue::Fixed32(flags)) => link.flags = flags,
-                (6, _) => return Err(WireError::WrongType(6)),
+            match field.number {
+                1 => link.trace_id = field.bytes()?,
+                2 => link.span_id = field.bytes()?,
+                3 => link.trace_state = field.text()?,
+                5 => link.dropped = field.varint()?,
+                6 => link.flags = field.fixed32()?,
                 _ => {}
             }
         }
@@ -314,7 +299,9 @@ pub fn attributes(
     submessages(message, number).map(|entry| attribute(entry?))
 }
 
-fn attribute(entry: &[u8]) -> Result<(&str, ValueView<'_>), WireError> {
+/// An encoded `KeyValue`.
+#[inline]
+pub(super) fn attribute(entry: &[u8]) -> Result<(&str, ValueView<'_>), WireError> {
     let (mut key, mut value) = ("", ValueView::Empty);
     for field in Fields::new(entry) {
         let field = field?;

@@ -1,7 +1,7 @@
 //! Borrowed views of attribute values: OTLP's `AnyValue`, read in place.
 
 use super::otlp::submessages;
-use super::wire::{Fields, WireError};
+use super::wire::{Field, Fields, WireError};
 
 /// `AnyValue`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,23 +25,25 @@ pub fn array_values(message: &[u8]) -> impl Iterator<Item = Result<ValueView<'_>
 }
 
 impl<'a> ValueView<'a> {
+    #[inline]
     pub(super) fn parse(message: &'a [u8]) -> Result<Self, WireError> {
-        let mut value = Self::Empty;
-        for field in Fields::new(message) {
-            let field = field?;
-            value = match field.number {
-                1 => Self::String(field.text()?),
-                2 => Self::Bool(field.varint()? != 0),
-                3 => Self::Int(signed(field.varint()?)),
-                4 => Self::Double(f64::from_bits(field.fixed64()?)),
-                5 => Self::Array(field.bytes()?),
-                6 => Self::Map(field.bytes()?),
-                7 => Self::Bytes(field.bytes()?),
-                // A newer schema's value (string_value_strindex, for one) counts as absent.
-                _ => value,
-            };
-        }
-        Ok(value)
+        Fields::new(message).try_fold(Self::Empty, |value, field| value.followed_by(&field?))
+    }
+
+    /// The value after one more field of its message: the last one counts.
+    #[inline]
+    pub(super) fn followed_by(self, field: &Field<'a>) -> Result<Self, WireError> {
+        Ok(match field.number {
+            1 => Self::String(field.text()?),
+            2 => Self::Bool(field.varint()? != 0),
+            3 => Self::Int(signed(field.varint()?)),
+            4 => Self::Double(f64::from_bits(field.fixed64()?)),
+            5 => Self::Array(field.bytes()?),
+            6 => Self::Map(field.bytes()?),
+            7 => Self::Bytes(field.bytes()?),
+            // A newer schema's value (string_value_strindex, for one) counts as absent.
+            _ => self,
+        })
     }
 
     /// The text, if it is a string.

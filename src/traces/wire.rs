@@ -37,26 +37,30 @@ pub enum WireError {
     TooDeep,
 }
 
-/// The value of one field, by wire type.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum WireValue<'a> {
+/// How a field is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WireType {
     /// Wire type 0.
-    Varint(u64),
+    Varint,
     /// Wire type 1.
-    Fixed64(u64),
+    Fixed64,
     /// Wire type 2: strings, bytes, messages.
-    Bytes(&'a [u8]),
+    Bytes,
     /// Wire type 5.
-    Fixed32(u32),
+    Fixed32,
 }
 
-/// One field: its number and value.
+/// One field: its number and value. Flat, not an enum of values: copying one that was just written, with its number
+/// before it, stalls the processor, and a span has fifty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field<'a> {
     /// The field's number in the schema.
     pub number: u32,
-    /// What it holds.
-    pub value: WireValue<'a>,
+    wire_type: WireType,
+    /// Of a number.
+    bits: u64,
+    /// Of bytes.
+    bytes: &'a [u8],
 }
 
 /// The fields of a message in the order they came; ends after the first error.
@@ -68,10 +72,12 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Starts at the first field of `message`.
     #[must_use]
+    #[inline]
     pub fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
+    #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let (head, tail) = self
             .rest
@@ -114,26 +120,37 @@ impl<'a> Fields<'a> {
         })
     }
 
+    #[inline]
     fn field(&mut self) -> Result<Field<'a>, WireError> {
         let tag = u32::try_from(self.varint()?).map_err(|_too_large| WireError::BadTag)?;
         let number = tag >> 3;
         if number == 0 {
             return Err(WireError::BadTag);
         }
-        let value = match tag & 7 {
-            0 => WireValue::Varint(self.varint()?),
-            1 => WireValue::Fixed64(u64::from_le_bytes(self.array()?)),
+        let (wire_type, bits, bytes): (_, _, &[u8]) = match tag & 7 {
+            0 => (WireType::Varint, self.varint()?, &[]),
+            1 => (WireType::Fixed64, u64::from_le_bytes(self.array()?), &[]),
             2 => {
                 let length = self.varint()?;
                 let length = usize::try_from(length).map_err(|_too_large| WireError::Truncated)?;
-                WireValue::Bytes(self.take(length)?)
+                (WireType::Bytes, 0, self.take(length)?)
             }
-            5 => WireValue::Fixed32(u32::from_le_bytes(self.array()?)),
+            5 => (
+                WireType::Fixed32,
+                u32::from_le_bytes(self.array()?).into(),
+                &[],
+            ),
             _ => return Err(WireError::BadTag),
         };
-        Ok(Field { number, value })
+        Ok(Field {
+            number,
+            wire_type,
+            bits,
+            bytes,
+        })
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         <[u8; N]>::try_from(self.take(N)?).map_err(|_length| WireError::Truncated)
     }
@@ -142,6 +159,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -155,21 +173,29 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Field<'a> {
+    #[inline]
+    fn bits_of(&self, wire_type: WireType) -> Result<u64, WireError> {
+        if self.wire_type == wire_type {
+            Ok(self.bits)
+        } else {
+            Err(WireError::WrongType(self.number))
+        }
+    }
+
     /// The bytes of a length-delimited field.
     ///
     /// # Errors
     /// [`WireError::WrongType`] for any other wire type.
+    #[inline]
     pub fn bytes(&self) -> Result<&'a [u8], WireError> {
-        match self.value {
-            WireValue::Bytes(bytes) => Ok(bytes),
-            _ => Err(WireError::WrongType(self.number)),
-        }
+        self.bits_of(WireType::Bytes).map(|_none| self.bytes)
     }
 
     /// The text of a string field.
     ///
     /// # Errors
     /// [`WireError::WrongType`] or [`WireError::NotUtf8`].
+    #[inline]
     pub fn text(&self) -> Result<&'a str, WireError> {
         std::str::from_utf8(self.bytes()?).map_err(|_invalid| WireError::NotUtf8(self.number))
     }
@@ -178,11 +204,28 @@ impl<'a> Field<'a> {
     ///
     /// # Errors
     /// [`WireError::WrongType`] for any other wire type.
+    #[inline]
     pub fn varint(&self) -> Result<u64, WireError> {
-        match self.value {
-            WireValue::Varint(value) => Ok(value),
-            _ => Err(WireError::WrongType(self.number)),
-        }
+        self.bits_of(WireType::Varint)
+    }
+
+    /// The value of a `fixed64` or `double` field, as bits.
+    ///
+    /// # Errors
+    /// [`WireError::WrongType`] for any other wire type.
+    #[inline]
+    pub fn fixed64(&self) -> Result<u64, WireError> {
+        self.bits_of(WireType::Fixed64)
+    }
+
+    /// The value of a `fixed32` field.
+    ///
+    /// # Errors
+    /// [`WireError::WrongType`] for any other wire type.
+    #[inline]
+    pub fn fixed32(&self) -> Result<u32, WireError> {
+        let bits = self.bits_of(WireType::Fixed32)?;
+        u32::try_from(bits).map_err(|_never| WireError::WrongType(self.number))
     }
 
     /// The value of a field that is a number of any kind.
@@ -190,21 +233,9 @@ impl<'a> Field<'a> {
     /// # Errors
     /// [`WireError::WrongType`] for bytes.
     pub fn number_value(&self) -> Result<u64, WireError> {
-        match self.value {
-            WireValue::Varint(value) | WireValue::Fixed64(value) => Ok(value),
-            WireValue::Fixed32(value) => Ok(value.into()),
-            WireValue::Bytes(_) => Err(WireError::WrongType(self.number)),
-        }
-    }
-
-    /// The value of a `fixed64` or `double` field, as bits.
-    ///
-    /// # Errors
-    /// [`WireError::WrongType`] for any other wire type.
-    pub fn fixed64(&self) -> Result<u64, WireError> {
-        match self.value {
-            WireValue::Fixed64(value) => Ok(value),
-            _ => Err(WireError::WrongType(self.number)),
+        match self.wire_type {
+            WireType::Varint | WireType::Fixed64 | WireType::Fixed32 => Ok(self.bits),
+            WireType::Bytes => Err(WireError::WrongType(self.number)),
         }
     }
 }
@@ -258,18 +289,12 @@ mod tests {
             0x1d, 1, 0, 0, 0, // field 3, fixed32
             0x21, 2, 0, 0, 0, 0, 0, 0, 0, // field 4, fixed64
         ];
-        let values: Vec<_> = Fields::new(&bytes)
-            .map(|field| field.unwrap().value)
-            .collect();
-        assert_eq!(
-            values,
-            [
-                WireValue::Varint(150),
-                WireValue::Bytes(b"hi"),
-                WireValue::Fixed32(1),
-                WireValue::Fixed64(2)
-            ]
-        );
+        let fields: Vec<_> = Fields::new(&bytes).map(Result::unwrap).collect();
+        assert_eq!(fields[0].varint(), Ok(150));
+        assert_eq!(fields[1].bytes(), Ok(&b"hi"[..]));
+        assert_eq!(fields[2].fixed32(), Ok(1));
+        assert_eq!(fields[3].fixed64(), Ok(2));
+        assert_eq!(fields[3].bytes(), Err(WireError::WrongType(4)));
     }
 
     #[test]
