@@ -186,6 +186,18 @@ impl Staff {
         }
     }
 
+    /// Goes on only with a form of theirs: one that carries their session's token.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_token(&self, token: &str) -> Result<(), Problem> {
+        if bool::from(token.as_bytes().ct_eq(self.session.csrf_token.as_bytes())) {
+            return Ok(());
+        }
+        let detail = "The form did not come from this session. Reload the page and send it again.";
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+
     #[tracing::instrument(name = "check session", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, StaffError> {
         let state = state_of(&request)?;
@@ -247,11 +259,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for StaffForm<T> {
                 .iter()
                 .find(|(name, _)| name == "csrf_token")
                 .map_or("", |(_, value)| value);
-            if !bool::from(token.as_bytes().ct_eq(staff.session.csrf_token.as_bytes())) {
-                let detail =
-                    "The form did not come from this session. Reload the page and send it again.";
-                return Err(Problem::new(StatusCode::FORBIDDEN, detail).into());
-            }
+            staff.require_token(token)?;
             Ok(Self {
                 staff,
                 fields: parse_form(&body)?,

@@ -1,5 +1,6 @@
 //! The pages of support staff.
 
+pub mod act;
 pub mod candidates_view;
 pub mod failures;
 pub mod failures_page;
@@ -12,7 +13,6 @@ mod sample_trace;
 pub mod search;
 pub mod sign_in;
 pub mod sign_in_page;
-pub mod spam;
 pub mod span_view;
 pub mod ticket;
 pub mod ticket_page;

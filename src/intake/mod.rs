@@ -8,6 +8,7 @@ pub mod form;
 pub mod form_again;
 pub mod form_page;
 pub mod guard;
+pub mod lost;
 mod new_rows;
 pub mod open;
 pub mod public_api;

@@ -10,7 +10,7 @@ use crate::clock::new_id;
 use crate::http::error::Problem;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::Link;
-use crate::outbox::store::{MAX_RECEIPTS_AN_HOUR, MailKind};
+use crate::outbox::store::MailKind;
 use crate::state::AppState;
 use crate::tickets::reference::Reference;
 use crate::tickets::spam::{self, SpamSign};
@@ -255,7 +255,7 @@ async fn insert_rows(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
                    kind, action, page_url, page_path, occurred_at, email, spam_signs)
-               VALUES ($1, $2, $3, $28, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $29)
+               VALUES ($1, $2, $3, $27, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28)
                ON CONFLICT (reference) DO NOTHING
                RETURNING id
            ), link AS (
@@ -264,19 +264,13 @@ async fn insert_rows(
            ), event AS (
                INSERT INTO ticket_events (id, ticket_id, kind, detail, created_at)
                SELECT $20::uuid, id, 'opened'::ticket_event_kind, NULL, $4 FROM ticket
-               UNION ALL SELECT $30, id, 'marked_spam', $31, $4 FROM ticket WHERE $28 = 'spam'
+               UNION ALL SELECT $29, id, 'marked_spam', $30, $4 FROM ticket WHERE $27 = 'spam'
            ), mails AS (
                INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
                SELECT mail.id, ticket.id, mail.kind, mail.recipient, mail.message_id, 'queued',
                       now() + make_interval(secs => $24), true, $4
                FROM ticket, unnest($21::uuid[], $22::text[], $23::text[], $26::mail_kind[])
                     AS mail (id, recipient, message_id, kind)
-               -- To a reporter's address only so many an hour: anybody can type it.
-               WHERE mail.kind <> 'report_received' OR (
-                   SELECT count(*) FROM outbox
-                   WHERE outbox.kind = 'report_received' AND lower(outbox.recipient) = lower(mail.recipient)
-                     AND outbox.created_at > $4 - interval '1 hour'
-               ) < $27
            ), files AS (
                UPDATE attachments SET ticket_id = ticket.id, draft_hash = NULL FROM ticket WHERE draft_hash = $25
            )
@@ -307,7 +301,6 @@ async fn insert_rows(
         state.config.link_grace.as_secs_f64(),
         origin.draft_hash.as_ref().map(|hash| &hash[..]),
         &mails.kinds as &[MailKind],
-        MAX_RECEIPTS_AN_HOUR,
         status as TicketStatus,
         &origin.spam_signs as &[SpamSign],
         new_id(),

@@ -255,7 +255,11 @@ fn kind(text: &str) -> Result<ReportKind, String> {
     })
 }
 
-fn email(text: &str) -> Result<Option<String>, String> {
+/// A mail address, or none.
+///
+/// # Errors
+/// The rule that it breaks, in a sentence.
+pub fn email(text: &str) -> Result<Option<String>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

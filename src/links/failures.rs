@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::tickets::ListedTicket;
 use crate::links::state::LinkState;
-use crate::tickets::spam::SpamSign;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
 
@@ -74,8 +73,7 @@ pub async fn tickets_of(
         ListedTicket,
         r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at, left(t.action, 200) AS "action!",
                   t.page_url, t.occurred_at, t.kind::text AS "kind!", l.state AS "link_state: LinkState", l.trace_id,
-                  l.failure_class AS "failure_class: FailureClass", l.failing_service,
-                  t.spam_signs AS "spam_signs: Vec<SpamSign>"
+                  l.failure_class AS "failure_class: FailureClass", l.failing_service
            FROM links AS l JOIN tickets AS t ON t.id = l.ticket_id
            WHERE l.failure_fingerprint = $1 AND t.status <> 'spam'
            ORDER BY t.created_at DESC LIMIT $2"#,

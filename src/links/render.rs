@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
+use super::lost;
 use super::notice::Notice;
 use super::reporter_mail::{About, PlainMail};
-use super::state::LinkState;
+use super::state::{LinkOrigin, LinkState};
 use super::store::{self, Link};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
 use crate::outbox::store::{Claimed, MailKind};
-use crate::tickets::store as tickets;
+use crate::tickets::attachment;
+use crate::tickets::conversation::{self, Audience};
+use crate::tickets::status::TicketStatus;
+use crate::tickets::store::{self as tickets, Ticket};
 use crate::token::Token;
 use crate::traces::assemble::RawTrace;
 use crate::traces::failure::Failure;
@@ -41,8 +46,62 @@ pub struct Renderer {
 pub async fn render(renderer: Renderer, mail: Claimed) -> Result<MailContent, RenderError> {
     match mail.kind {
         MailKind::StaffNotice => staff_notice(&renderer, &mail).await,
+        MailKind::LostLinks => lost_links(&renderer, &mail).await,
         _ => plain(&renderer, &mail).await,
     }
+}
+
+/// As all mails to reporters, it brings links of its own, here one a ticket.
+async fn lost_links(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
+    let mut conn = renderer.pool.acquire().await?;
+    let mut links = Vec::new();
+    for ticket in lost::open_tickets(&mut conn, &mail.recipient).await? {
+        let link = fresh_link(renderer, &mut conn, ticket.id).await?;
+        let day = ticket.created_at.format("%-d %b %Y, %H:%M UTC");
+        let kind = kind_label(&ticket.kind);
+        links.push((format!("{}: {kind}, sent {day}", ticket.reference), link));
+    }
+    Ok(PlainMail::lost_links(links, &renderer.base_url.join("/")).render()?)
+}
+
+/// Of a reporter's first link only a hash is kept, so each mail brings one of its own.
+async fn fresh_link(
+    renderer: &Renderer,
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<String, sqlx::Error> {
+    let token = Token::generate();
+    tickets::add_token(conn, ticket_id, token.hash, renderer.clock.now()).await?;
+    Ok(renderer.base_url.join(&format!("/t/{}", token.text)))
+}
+
+/// What was received, without any word that the reporter chose.
+async fn facts_of(
+    conn: &mut PgConnection,
+    ticket: &Ticket,
+    link: Option<&Link>,
+) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
+    let shots = attachment::of_ticket(conn, ticket.id, Audience::Reporter).await?;
+    let mut facts = vec![
+        ("Reference", ticket.reference.clone()),
+        ("What failed", kind_label(&ticket.kind).to_owned()),
+        (
+            "When",
+            ticket
+                .occurred_at
+                .format("%-d %b %Y, %H:%M UTC")
+                .to_string(),
+        ),
+    ];
+    // As stated: which trace was found for a report without an ID is not what was received.
+    let stated = link.filter(|link| link.origin == LinkOrigin::Stated);
+    if let Some(trace_id) = stated.and_then(Link::trace) {
+        facts.push(("Trace ID", trace_id.to_string()));
+    }
+    if !shots.is_empty() {
+        facts.push(("Screenshots", shots.len().to_string()));
+    }
+    Ok(facts)
 }
 
 async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
@@ -51,11 +110,10 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
     let ticket = tickets::find(&mut conn, ticket_id)
         .await?
         .ok_or_else(gone)?;
-    let failure = store::find(&mut conn, ticket_id)
-        .await?
-        .and_then(|link| link.failure_class);
+    let found = store::find(&mut conn, ticket_id).await?;
+    let failure = found.as_ref().and_then(|link| link.failure_class);
     let message = match mail.message {
-        Some(id) => tickets::message_body(&mut conn, id)
+        Some(id) => conversation::message_body(&mut conn, id)
             .await?
             .unwrap_or_default(),
         None => String::new(),
@@ -65,10 +123,7 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
             .base_url
             .join(&format!("/desk/tickets/{ticket_id}"))
     } else {
-        // Of the first link only a hash is kept, so each mail brings one of its own.
-        let token = Token::generate();
-        tickets::add_token(&mut conn, ticket_id, token.hash, renderer.clock.now()).await?;
-        renderer.base_url.join(&format!("/t/{}", token.text))
+        fresh_link(renderer, &mut conn, ticket_id).await?
     };
     let about = About {
         reference: &ticket.reference,
@@ -76,8 +131,13 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         link: &link,
     };
     let mail = match kind {
-        MailKind::StaffNotice | MailKind::ReportReceived => PlainMail::received(about, failure),
-        MailKind::Answered => PlainMail::answered(about, &message),
+        MailKind::StaffNotice | MailKind::LostLinks | MailKind::ReportReceived => {
+            let facts = facts_of(&mut conn, &ticket, found.as_ref()).await?;
+            PlainMail::received(about, facts, failure)
+        }
+        MailKind::Answered => {
+            PlainMail::answered(about, &message, ticket.status == TicketStatus::Solved)
+        }
         MailKind::Solved => PlainMail::solved(about),
         MailKind::ReplyNotice => PlainMail::reply_notice(about, &message),
     };

@@ -17,6 +17,10 @@ pub struct PlainMail {
     subject: String,
     headline: String,
     sentences: Vec<String>,
+    /// What was received, a line each: a name and a value.
+    facts: Vec<(&'static str, String)>,
+    /// Further links: what they lead to, and where.
+    links: Vec<(String, String)>,
     /// Whose words, and the words.
     quote: Option<(String, String)>,
     link_text: &'static str,
@@ -51,9 +55,14 @@ const FOOTER: &str = "You get this because this address was given with a report.
                       answer, so keep it to yourself.";
 
 impl PlainMail {
-    /// We have the report. The advice is that of the failure, if the trace showed one already.
+    /// We have the report. The advice is that of the failure, if the trace showed one already. The facts say what was
+    /// received, and have none of the report's words either.
     #[must_use]
-    pub fn received(about: About<'_>, failure: Option<FailureClass>) -> Self {
+    pub fn received(
+        about: About<'_>,
+        facts: Vec<(&'static str, String)>,
+        failure: Option<FailureClass>,
+    ) -> Self {
         let mut sentences = vec![format!(
             "Thank you. We have your report {} and will look at it. The link below shows what became of it, and lets you add to it.",
             about.reference
@@ -72,14 +81,19 @@ impl PlainMail {
         };
         Self {
             headline: "We have your report".to_owned(),
+            facts,
             ..Self::to_reporter(about, "We have your report", sentences)
         }
     }
 
-    /// Staff wrote `answer`.
+    /// Staff wrote `answer`, and may have closed the ticket with it.
     #[must_use]
-    pub fn answered(about: About<'_>, answer: &str) -> Self {
-        let sentences = vec!["Answer by the link below, not to this mail.".to_owned()];
+    pub fn answered(about: About<'_>, answer: &str, is_solved: bool) -> Self {
+        let mut sentences = Vec::new();
+        if is_solved {
+            sentences.push("Your report is closed as solved. If it still fails, say so by the link below, and it is open again.".to_owned());
+        }
+        sentences.push("Answer by the link below, not to this mail.".to_owned());
         Self {
             headline: "Support answered your report".to_owned(),
             quote: Some(("Support wrote".to_owned(), words(answer))),
@@ -97,6 +111,28 @@ impl PlainMail {
         Self {
             headline: "Your report is solved".to_owned(),
             ..Self::to_reporter(about, "Your report is solved", sentences)
+        }
+    }
+
+    /// Fresh links to the reporter's open tickets, which they asked for: what they lead to, and where. Says none of the
+    /// reports' words, since anybody can give anybody's address.
+    #[must_use]
+    pub fn lost_links(links: Vec<(String, String)>, start: &str) -> Self {
+        let sentences = vec![
+            "Somebody, most likely you, asked for the links to the reports that were sent with this address. \
+             These are open; links that you had before work as well."
+                .to_owned(),
+        ];
+        Self {
+            subject: "The links to your reports".to_owned(),
+            headline: "The links to your reports".to_owned(),
+            sentences,
+            facts: Vec::new(),
+            links,
+            quote: None,
+            link_text: "Report something else",
+            link: start.to_owned(),
+            footer: FOOTER.to_owned(),
         }
     }
 
@@ -129,6 +165,8 @@ impl PlainMail {
             ),
             headline: String::new(),
             sentences,
+            facts: Vec::new(),
+            links: Vec::new(),
             quote: None,
             link_text: "Open your report",
             link: about.link.to_owned(),
@@ -177,12 +215,17 @@ mod tests {
 
     #[test]
     fn the_reporter_gets_link_and_advice() {
-        let mail = PlainMail::received(ABOUT, Some(FailureClass::ProviderError))
+        let facts = vec![("What failed", "Chat".to_owned())];
+        let mail = PlainMail::received(ABOUT, facts, Some(FailureClass::ProviderError))
             .render()
             .unwrap();
         assert_eq!(mail.subject, "[TD-7F3K2Q] We have your report");
         for part in [&mail.text, &mail.html] {
             assert!(part.contains("https://desk.example.com/t/secret"), "{part}");
+            assert!(
+                part.contains("What failed") && part.contains("Chat"),
+                "{part}"
+            );
             assert!(
                 part.contains("Switching the model usually fixes this."),
                 "{part}"
@@ -198,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_quoted_and_staff_get_no_footer() {
-        let mail = PlainMail::answered(ABOUT, "Try the other model.\nIt works.")
+        let mail = PlainMail::answered(ABOUT, "Try the other model.\nIt works.", false)
             .render()
             .unwrap();
         assert!(

@@ -5,7 +5,6 @@ use sqlx::{PgConnection, query_as};
 use uuid::Uuid;
 
 use super::state::LinkState;
-use crate::tickets::spam::SpamSign;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
 
@@ -13,7 +12,7 @@ use crate::traces::failure::FailureClass;
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql, 0004_links.sql and 0011_guard.sql"
+    reason = "the columns, documented in migrations/0003_tickets.sql and 0004_links.sql"
 )]
 pub struct ListedTicket {
     pub id: Uuid,
@@ -28,11 +27,10 @@ pub struct ListedTicket {
     pub trace_id: Option<Uuid>,
     pub failure_class: Option<FailureClass>,
     pub failing_service: Option<String>,
-    pub spam_signs: Vec<SpamSign>,
 }
 
 /// Longest piece of an action that a list shows.
-const LISTED_ACTION_CHARS: i32 = 200;
+pub const LISTED_ACTION_CHARS: i32 = 200;
 
 /// Tickets newest first, those before a cursor, of one status or of all.
 ///
@@ -55,8 +53,7 @@ pub async fn list(
                 r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at,
                           left(t.action, $5) AS "action!", t.page_url, t.occurred_at, t.kind::text AS "kind!",
                           l.state AS "link_state: LinkState", l.trace_id,
-                          l.failure_class AS "failure_class: FailureClass", l.failing_service,
-                          t.spam_signs AS "spam_signs: Vec<SpamSign>"
+                          l.failure_class AS "failure_class: FailureClass", l.failing_service
                    FROM tickets AS t JOIN links AS l ON l.ticket_id = t.id
                    WHERE t.status = $1 AND (t.created_at, t.id) < ($2, $3)
                    ORDER BY t.created_at DESC, t.id DESC LIMIT $4"#,
@@ -75,8 +72,7 @@ pub async fn list(
                 r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at,
                           left(t.action, $4) AS "action!", t.page_url, t.occurred_at, t.kind::text AS "kind!",
                           l.state AS "link_state: LinkState", l.trace_id,
-                          l.failure_class AS "failure_class: FailureClass", l.failing_service,
-                          t.spam_signs AS "spam_signs: Vec<SpamSign>"
+                          l.failure_class AS "failure_class: FailureClass", l.failing_service
                    FROM tickets AS t JOIN links AS l ON l.ticket_id = t.id
                    WHERE (t.created_at, t.id) < ($1, $2)
                    ORDER BY t.created_at DESC, t.id DESC LIMIT $3"#,
@@ -106,8 +102,7 @@ pub async fn of_trace(
         ListedTicket,
         r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at, left(t.action, $3) AS "action!",
                   t.page_url, t.occurred_at, t.kind::text AS "kind!", l.state AS "link_state: LinkState", l.trace_id,
-                  l.failure_class AS "failure_class: FailureClass", l.failing_service,
-                  t.spam_signs AS "spam_signs: Vec<SpamSign>"
+                  l.failure_class AS "failure_class: FailureClass", l.failing_service
            FROM links AS l JOIN tickets AS t ON t.id = l.ticket_id
            WHERE l.trace_id = $1 ORDER BY t.created_at DESC LIMIT $2"#,
         trace_id,

@@ -2,11 +2,17 @@
 
 pub mod attachment;
 pub mod attachment_view;
+pub mod change;
+pub mod conversation;
 pub mod drafts;
 pub mod event;
 pub mod message;
+pub mod message_view;
+pub mod rating;
 pub mod reference;
+pub mod reply;
 pub mod screenshot;
 pub mod spam;
 pub mod status;
 pub mod store;
+pub mod work;

@@ -1,5 +1,8 @@
 //! Signs of spam in a report, and when they suffice.
 
+use sqlx::{PgConnection, query};
+use uuid::Uuid;
+
 /// Something about a report that people's reports seldom have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "spam_sign", rename_all = "snake_case")]
@@ -59,6 +62,20 @@ pub fn is_enough(signs: &[SpamSign]) -> bool {
 pub fn in_words(signs: &[SpamSign]) -> String {
     let labels: Vec<_> = signs.iter().map(|sign| sign.label()).collect();
     labels.join("; ")
+}
+
+/// Forgets why a ticket was judged spam: staff said that it is none.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_signs(conn: &mut PgConnection, ticket_id: Uuid) -> Result<(), sqlx::Error> {
+    query!(
+        "UPDATE tickets SET spam_signs = '{}' WHERE id = $1",
+        ticket_id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ async fn spam_is_shown_to_staff_with_its_reasons_and_can_be_let_through() {
 
     let desk = app.sign_in("ada@example.com").await;
     assert!(!desk.page("/desk").await.contains("uploading a 40-page PDF"));
-    let spam = desk.page("/desk?status=spam").await;
+    let spam = desk.page("/desk?view=spam").await;
     assert!(spam.contains("uploading a 40-page PDF"));
     assert!(spam.contains("it was sent without opening the form"));
     let ticket = desk.page(&format!("/desk/tickets/{id}")).await;
@@ -213,7 +213,7 @@ async fn spam_is_shown_to_staff_with_its_reasons_and_can_be_let_through() {
 }
 
 async fn assert_let_through(app: &TestApp, desk: &Desk, id: &str) {
-    let rejection = format!("/desk/tickets/{id}/spam-rejection");
+    let rejection = format!("/desk/tickets/{id}/reopening");
     assert_eq!(desk.submit(&rejection, &[]).await.status(), 303);
     assert_eq!(judged(app).await, is("open", ""));
     assert!(desk.page("/desk").await.contains("uploading a 40-page PDF"));
