@@ -228,8 +228,10 @@ impl Stage {
             source,
             account_id,
             draft_hash: None,
+            language: self.state.config.content.default_words().tag().to_owned(),
+            tried: Vec::new(),
         };
-        let opened = open_ticket(&self.state, report, origin).await?;
+        let opened = open_ticket(&self.state, report, &origin).await?;
         if report.trace().is_some() {
             look_for_trace(&self.state, report, &opened).await;
         } else {

@@ -8,17 +8,19 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
+use super::refusal::Refused;
 use super::report::{RawReport, Report};
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body;
 use crate::http::error::{ApiResult, FieldError, Problem};
 use crate::http::form::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
+use crate::http::reader::Reader;
 use crate::links::json::{TicketJson, TraceJson};
 use crate::links::store::Link;
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts};
-use crate::tickets::screenshot;
+use crate::tickets::screenshot::{self, ShotError};
 use crate::tickets::status::TicketStatus;
 
 /// Longest `Idempotency-Key`: four times a UUID, with room.
@@ -40,15 +42,19 @@ pub async fn create(
     let key = idempotency_key(&request)?;
     let arrived = read_report(&request, payload, &state).await?;
     let fingerprint = arrived.fingerprint;
+    // Where a browser sends it, its reader's.
+    let language = Reader::of(&request, &state.config.content).words;
     let (report, drafts) = accept(&state, arrived).await?;
     let account_id = Some(caller.account_id());
     let origin = Origin {
         source: ReportSource::Api,
         account_id,
         draft_hash: drafts.hash(),
+        language: language.tag().to_owned(),
+        tried: Vec::new(),
     };
     let Some(key) = key else {
-        let opened = open::open_ticket(&state, &report, origin).await?;
+        let opened = open::open_ticket(&state, &report, &origin).await?;
         let link = open::look_for_trace(&state, &report, &opened).await;
         return Ok(created(
             &location(&opened),
@@ -60,13 +66,13 @@ pub async fn create(
         key,
         fingerprint,
     };
-    open_once(&state, &report, origin, &request).await
+    open_once(&state, &report, &origin, &request).await
 }
 
 async fn open_once(
     state: &AppState,
     report: &Report,
-    origin: Origin,
+    origin: &Origin,
     request: &Idempotency,
 ) -> ApiResult {
     let answer = |opened: &Opened| (location(opened), body_of(state, report, opened, None));
@@ -170,16 +176,16 @@ struct Arrived {
 async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
     let shots = screenshot::take_all(arrived.files).await?;
-    let refused = |detail| FieldError {
+    let refused = |refusal: ShotError| Refused {
         field: "attachments",
-        detail,
+        refusal: refusal.into(),
     };
-    let file_error = shots.as_ref().err().cloned().map(refused);
+    let file_error = shots.as_ref().err().copied().map(refused);
     let mut errors = arrived.mistyped;
     let others = parsed.as_ref().err().into_iter().flatten().cloned();
     for error in others.chain(file_error) {
         if errors.iter().all(|known| known.field != error.field) {
-            errors.push(error);
+            errors.push(error.into());
         }
     }
     let (Ok(report), Ok(shots), true) = (parsed, shots, errors.is_empty()) else {
@@ -187,7 +193,7 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
     };
     match drafts::keep_all(&state.pool, state.clock.now(), &shots).await? {
         (drafts, None) => Ok((report, drafts)),
-        (_, Some(detail)) => Err(Problem::invalid(vec![refused(detail)])),
+        (_, Some(refusal)) => Err(Problem::invalid(vec![refused(refusal).into()])),
     }
 }
 

@@ -8,11 +8,13 @@ use uuid::Uuid;
 use super::finding::{self, Finding};
 use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, Origin, ReportSource};
+use super::refusal::{Refusal, Refused};
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{FieldError, PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::form::{self, Fields};
 use crate::http::page::public_html;
+use crate::http::reader;
 use crate::links::trace_ref;
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts, FilesIntent};
@@ -38,10 +40,9 @@ pub async fn show(
     Ok(public_html(
         StatusCode::OK,
         &FormPage {
-            values,
             read_back,
             finding,
-            ..FormPage::default()
+            ..FormPage::new(values, &[])
         },
     ))
 }
@@ -84,16 +85,16 @@ pub async fn submit(
         Ok(kept) => kept,
         Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
     };
-    let file_error = error.map(|detail| FieldError {
+    let file_error = error.map(|refusal| Refused {
         field: "screenshots",
-        detail,
+        refusal: refusal.into(),
     });
     match intent {
         Intent::Check => {
             let finding = finding::of_text(&request, &state, &values.trace_id).await?;
             Ok(check(values, drafts, file_error, finding))
         }
-        Intent::Files(_) => Ok(again(values, drafts, file_error.into_iter().collect())),
+        Intent::Files(_) => Ok(again(values, drafts, file_error.as_slice())),
         Intent::Send | Intent::Solved => send(&state, values, drafts, file_error).await,
     }
 }
@@ -102,27 +103,29 @@ async fn send(
     state: &AppState,
     values: FormValues,
     drafts: Drafts,
-    file_error: Option<FieldError>,
+    file_error: Option<Refused>,
 ) -> PageResult {
     let now = state.clock.now();
     let report = match (Report::parse(&raw_of(&values, now), now), file_error) {
         (Ok(report), None) => report,
         (parsed, file_error) => {
-            let errors = parsed
+            let errors: Vec<_> = parsed
                 .err()
                 .unwrap_or_default()
                 .into_iter()
                 .chain(file_error)
                 .collect();
-            return Ok(again(values, drafts, errors));
+            return Ok(again(values, drafts, &errors));
         }
     };
     let origin = Origin {
         source: ReportSource::Form,
         account_id: None,
         draft_hash: drafts.hash(),
+        language: reader::current().words.tag().to_owned(),
+        tried: Vec::new(),
     };
-    let opened = match open::open_ticket(state, &report, origin).await {
+    let opened = match open::open_ticket(state, &report, &origin).await {
         Ok(opened) => opened,
         Err(problem) => return Ok(not_now(values, drafts, &problem)),
     };
@@ -154,6 +157,8 @@ impl Intent {
         match fields.get("intent").map(String::as_str) {
             Some("check") => Self::Check,
             Some("solved") => Self::Solved,
+            // The switch of languages keeps the files too.
+            Some("keep") => Self::Files(FilesIntent::Attach),
             _ => FilesIntent::of(fields).map_or(Self::Send, Self::Files),
         }
     }
@@ -184,17 +189,17 @@ fn values_of(fields: &Fields) -> FormValues {
 fn check(
     values: FormValues,
     drafts: Drafts,
-    file_error: Option<FieldError>,
+    file_error: Option<Refused>,
     finding: Option<Finding>,
 ) -> HttpResponse {
-    let mut errors: Vec<(&'static str, String)> = file_error
-        .into_iter()
-        .map(|error| (error.field, error.detail))
-        .collect();
+    let mut errors: Vec<_> = file_error.into_iter().collect();
     let read_back = match read_back(&values.trace_id) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            errors.push(("trace_id", error));
+        Ok(read) => Some(read),
+        Err(refusal) => {
+            errors.push(Refused {
+                field: "trace_id",
+                refusal: refusal.into(),
+            });
             None
         }
     };
@@ -206,60 +211,51 @@ fn check(
     public_html(
         status,
         &FormPage {
-            values,
-            errors,
             read_back,
             drafts,
             finding,
             is_check: true,
-            ..FormPage::default()
+            ..FormPage::new(values, &errors)
         },
     )
 }
 
-fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpResponse {
+fn again(values: FormValues, drafts: Drafts, errors: &[Refused]) -> HttpResponse {
     let read_back = read_back(&values.trace_id).ok();
     let status = if errors.is_empty() {
         StatusCode::OK
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
-    let errors = errors
-        .into_iter()
-        .map(|error| (error.field, error.detail))
-        .collect();
     public_html(
         status,
         &FormPage {
-            values,
-            errors,
             read_back,
             drafts,
-            ..FormPage::default()
+            ..FormPage::new(values, errors)
         },
     )
 }
 
 /// The report could not be kept: what was typed must not be lost with it.
 fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
-    let detail = if problem.status() == StatusCode::TOO_MANY_REQUESTS {
-        format!("{} Nothing you typed is lost.", problem.detail())
-    } else {
-        "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.".to_owned()
-    };
-    let page = FormPage {
-        values,
-        errors: vec![("form", detail)],
+    let mut page = FormPage {
         drafts,
-        ..FormPage::default()
+        ..FormPage::new(values, &[])
     };
+    let form = &page.frame.words.form;
+    let detail = match problem.reason() {
+        Some(Reason::TooOften(seconds)) => form.too_often.fill(&[("seconds", &seconds)]),
+        _ => form.not_saved.clone(),
+    };
+    page.errors.push(("form", detail));
     public_html(problem.status(), &page)
 }
 
-fn read_back(typed: &str) -> Result<ReadBack, String> {
-    let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
+fn read_back(typed: &str) -> Result<ReadBack, Refusal> {
+    let read = trace_ref::parse(typed)?;
     Ok(ReadBack {
-        shape: read.shape.label(),
+        shape: read.shape,
         ids: read.candidates.iter().map(ToString::to_string).collect(),
     })
 }

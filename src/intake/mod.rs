@@ -7,6 +7,7 @@ pub mod form;
 pub mod form_page;
 pub mod lost;
 pub mod open;
+pub mod refusal;
 pub mod report;
 pub mod ticket;
 pub mod ticket_page;

@@ -13,6 +13,7 @@ use crate::links::store::Link;
 use crate::outbox::message::new_message_id;
 use crate::outbox::store::MailKind;
 use crate::state::AppState;
+use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::reference::Reference;
 use crate::token::Token;
 
@@ -32,7 +33,7 @@ pub enum ReportSource {
 }
 
 /// Where a report comes from, and what came with it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Origin {
     /// Through which door.
     pub source: ReportSource,
@@ -40,6 +41,10 @@ pub struct Origin {
     pub account_id: Option<Uuid>,
     /// Under which its screenshots are kept until now.
     pub draft_hash: Option<[u8; 32]>,
+    /// BCP 47 tag of the language in which its reporter is answered.
+    pub language: String,
+    /// What did not help.
+    pub tried: Vec<RecoveryStep>,
 }
 
 /// A request that may be repeated.
@@ -87,7 +92,7 @@ pub struct FirstAnswer {
 pub async fn open_ticket(
     state: &AppState,
     report: &Report,
-    origin: Origin,
+    origin: &Origin,
 ) -> Result<Opened, Problem> {
     let mut conn = state.pool.acquire().await?;
     let opened = insert(state, &mut conn, report, origin).await?;
@@ -128,7 +133,7 @@ pub enum Idempotent {
 pub async fn open_ticket_once(
     state: &AppState,
     report: &Report,
-    origin: Origin,
+    origin: &Origin,
     request: &Idempotency,
     answer: impl FnOnce(&Opened) -> (String, String),
 ) -> Result<Idempotent, Problem> {
@@ -209,7 +214,7 @@ async fn insert(
     state: &AppState,
     conn: &mut PgConnection,
     report: &Report,
-    origin: Origin,
+    origin: &Origin,
 ) -> Result<Opened, Problem> {
     for _ in 0..REFERENCE_TRIES {
         let token = Token::generate();
@@ -231,24 +236,18 @@ async fn insert_rows(
     state: &AppState,
     conn: &mut PgConnection,
     report: &Report,
-    origin: Origin,
+    origin: &Origin,
     opened: &Opened,
     token_hash: [u8; 32],
 ) -> Result<bool, sqlx::Error> {
     let link = NewLink::of(report, opened.created_at);
-    let (kinds, recipients): (Vec<MailKind>, Vec<String>) =
-        recipients_of(state, report).into_iter().unzip();
-    let mail_ids: Vec<Uuid> = recipients.iter().map(|_| new_id()).collect();
-    let message_ids: Vec<String> = mail_ids
-        .iter()
-        .map(|_| new_message_id(state.config.mail_from.email.domain()))
-        .collect();
+    let mails = NewMails::of(state, report);
     let grace = state.config.link_grace.as_secs_f64();
     let inserted = query_scalar!(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
-                   kind, action, page_url, page_path, occurred_at, email)
-               VALUES ($1, $2, $3, 'open', $4, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                   kind, action, page_url, page_path, occurred_at, email, language, tried)
+               VALUES ($1, $2, $3, 'open', $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $27, $28)
                ON CONFLICT (reference) DO NOTHING
                RETURNING id
            ), link AS (
@@ -286,16 +285,40 @@ async fn insert_rows(
         link.typed,
         link.waiting_until,
         new_id(),
-        &mail_ids,
-        &recipients,
-        &message_ids,
+        &mails.ids,
+        &mails.recipients,
+        &mails.message_ids,
         grace,
         origin.draft_hash.as_ref().map(|hash| &hash[..]),
-        &kinds as &[MailKind],
+        &mails.kinds as &[MailKind],
+        origin.language,
+        &origin.tried as &[RecoveryStep],
     )
     .fetch_one(conn)
     .await?;
     Ok(inserted == 1)
+}
+
+/// The columns of a report's mails.
+struct NewMails {
+    ids: Vec<Uuid>,
+    kinds: Vec<MailKind>,
+    recipients: Vec<String>,
+    message_ids: Vec<String>,
+}
+
+impl NewMails {
+    fn of(state: &AppState, report: &Report) -> Self {
+        let (kinds, recipients): (Vec<_>, Vec<_>) =
+            recipients_of(state, report).into_iter().unzip();
+        let domain = state.config.mail_from.email.domain();
+        Self {
+            ids: recipients.iter().map(|_| new_id()).collect(),
+            message_ids: recipients.iter().map(|_| new_message_id(domain)).collect(),
+            kinds,
+            recipients,
+        }
+    }
 }
 
 /// Who hears of a report: staff, and the reporter who left an address.

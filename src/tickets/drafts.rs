@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::attachment::{self, AttachmentInfo, NewAttachment};
-use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot};
+use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot, ShotError};
 use crate::clock::new_id;
 use crate::http::error::Problem;
 use crate::http::form::Fields;
@@ -77,7 +77,7 @@ pub async fn keep(
     token: &str,
     removed: Option<Uuid>,
     files: Vec<Vec<u8>>,
-) -> Result<(Drafts, Option<String>), Problem> {
+) -> Result<(Drafts, Option<ShotError>), Problem> {
     if token.is_empty() && files.is_empty() {
         return Ok((Drafts::default(), None));
     }
@@ -108,7 +108,7 @@ pub async fn keep_all(
     pool: &PgPool,
     now: DateTime<Utc>,
     shots: &[Screenshot],
-) -> Result<(Drafts, Option<String>), Problem> {
+) -> Result<(Drafts, Option<ShotError>), Problem> {
     if shots.is_empty() {
         return Ok((Drafts::default(), None));
     }
@@ -131,14 +131,12 @@ async fn store(
     now: DateTime<Utc>,
     hash: [u8; 32],
     shots: &[Screenshot],
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<ShotError>, Problem> {
     if shots.is_empty() {
         return Ok(None);
     }
     if attachment::drafts(&mut *conn, hash).await?.len() + shots.len() > MAX_SCREENSHOTS {
-        return Ok(Some(format!(
-            "At most {MAX_SCREENSHOTS} screenshots are taken."
-        )));
+        return Ok(Some(ShotError::Many));
     }
     if attachment::count_unsent(&mut *conn, MAX_UNSENT).await? >= MAX_UNSENT {
         tracing::warn!("Screenshots are refused: too many wait for their forms to be sent");

@@ -5,13 +5,14 @@ use sqlx::{PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::event::TicketEventKind;
+use super::recovery::RecoveryStep;
 use super::status::TicketStatus;
 
 /// A ticket as kept. Kind and source are the texts of their enums: the words belong to intake.
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql and 0013_conversation.sql"
+    reason = "the columns, documented in migrations/0003_tickets.sql, 0009_readers.sql and 0013_conversation.sql"
 )]
 pub struct Ticket {
     pub id: Uuid,
@@ -28,6 +29,8 @@ pub struct Ticket {
     pub page_url: String,
     pub occurred_at: DateTime<Utc>,
     pub email: Option<String>,
+    pub language: String,
+    pub tried: Vec<RecoveryStep>,
 }
 
 /// The ticket with this ID.
@@ -39,7 +42,7 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Ticket>, s
         Ticket,
         r#"SELECT ticket.id, reference, status AS "status: TicketStatus", assignee_id, staff.email AS "assignee?",
                   revision, ticket.created_at, updated_at, source::text AS "source!", kind::text AS "kind!", action,
-                  page_url, occurred_at, ticket.email
+                  page_url, occurred_at, ticket.email, language, tried AS "tried: Vec<RecoveryStep>"
            FROM tickets AS ticket LEFT JOIN staff ON staff.id = assignee_id WHERE ticket.id = $1"#,
         id,
     )
