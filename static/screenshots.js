@@ -10,7 +10,7 @@ const fill = (text, values) => text.replace(/\{([a-z_]+)\}/g, (place, name) => v
 // The files chosen so far live in the input itself, so that a plain submit sends them.
 function screenshots(input) {
   const field = input.closest(".field");
-  const words = JSON.parse(input.dataset.words);
+  const words = JSON.parse(document.body.dataset.words ?? input.dataset.deskWords);
   const previews = document.createElement("ul");
   previews.className = "shots";
   input.after(previews);

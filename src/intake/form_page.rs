@@ -4,7 +4,6 @@ use askama::Template;
 
 use super::finding::Finding;
 use super::refusal::{Refused, shape_in_words};
-use crate::content::Pattern;
 use crate::http::page::{Frame, Switch};
 use crate::links::trace_ref::Shape;
 use crate::tickets::drafts::Drafts;
