@@ -288,12 +288,9 @@ impl Stage {
         let (label, scopes) = ("demo, not usable", [Scope::TicketsWrite]);
         let id =
             access::insert_key(conn, DEMO_ACCOUNT, label, &scopes, key.hash(), self.now).await?;
-        let mut kept = access::find_keys(conn, &[key.hash()]).await?;
+        let kept = access::find_key(conn, key.hash()).await?;
         access::revoke_key(conn, id, self.now).await?;
-        Ok(kept
-            .remove(&key.hash())
-            .context("the demo's key was not kept")?
-            .account_id)
+        Ok(kept.context("the demo's key was not kept")?.account_id)
     }
 }
 
