@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use url::Url;
+
+use crate::content::Content;
 
 /// A variable that tracedesk reads: its name, its default as shown in the help, what it means.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,7 @@ settings! {
     "TRACEDESK_RETENTION_DAYS", "14", "unpinned traces older than this are dropped";
     "TRACEDESK_LINK_GRACE_SECS", "10", "how long the first notice waits for a trace that is still on its way";
     "TRACEDESK_TRUSTED_PROXIES", "none", "comma-separated addresses or networks whose X-Forwarded-For is believed";
+    "TRACEDESK_CONTENT", "built in", "file with your wording, links, colours, logo and languages (docs/content.md)";
     "TRACEDESK_LOG", "info", "log level, or directives such as info,sqlx=warn";
     "TRACEDESK_LOG_FORMAT", "text", "text or json";
     "TRACEDESK_CONFIG", "./tracedesk.toml", "the file with these same keys, if there is one";
@@ -81,6 +85,8 @@ pub struct Config {
     pub link_grace: Duration,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What reporters read.
+    pub content: Arc<Content>,
     /// Directives for the log.
     pub log: String,
     /// Whether the log is JSON lines.
@@ -189,6 +195,7 @@ impl Config {
             number(text, 0, MAX_GRACE_SECS)
         });
         let trusted_proxies = values.parse("TRACEDESK_TRUSTED_PROXIES", "", networks);
+        let content = values.parse("TRACEDESK_CONTENT", "", content);
         let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", is_json);
         let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_direct_url =
@@ -203,43 +210,25 @@ impl Config {
         let log = values
             .get("TRACEDESK_LOG")
             .unwrap_or_else(|| "info".to_owned());
-        match (
-            listen,
-            base_url,
-            mail_from,
-            notify,
-            retention_days,
-            grace,
-            trusted_proxies,
-            log_json,
-        ) {
-            (
-                Some(listen),
-                Some(base_url),
-                Some(mail_from),
-                Some(notify),
-                Some(retention_days),
-                Some(grace),
-                Some(trusted_proxies),
-                Some(log_json),
-            ) if values.errors.is_empty() => Ok(Self {
+        values.finish(|| {
+            Some(Self {
                 database_url,
                 database_direct_url,
-                listen,
-                base_url,
+                listen: listen?,
+                base_url: base_url?,
                 data_dir,
                 pg_bin,
                 smtp_url,
-                mail_from,
-                notify,
-                retention_days,
-                link_grace: Duration::from_secs(grace.into()),
-                trusted_proxies,
+                mail_from: mail_from?,
+                notify: notify?,
+                retention_days: retention_days?,
+                link_grace: Duration::from_secs(grace?.into()),
+                trusted_proxies: trusted_proxies?,
+                content: content?,
                 log,
-                log_json,
-            }),
-            _ => Err(ConfigError(values.errors)),
-        }
+                log_json: log_json?,
+            })
+        })
     }
 }
 
@@ -267,6 +256,14 @@ impl<F: Fn(&str) -> Option<String>> Values<F> {
             .ok()
     }
 
+    /// What was built of the values, unless something is wrong with any of them.
+    fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, ConfigError> {
+        match build() {
+            Some(whole) if self.errors.is_empty() => Ok(whole),
+            _ => Err(ConfigError(self.errors)),
+        }
+    }
+
     /// The error never shows the value: it may hold a password.
     fn secret_url(&mut self, name: &str, schemes: &[&str]) -> Option<SecretString> {
         let value = self.get(name)?;
@@ -284,6 +281,14 @@ impl<F: Fn(&str) -> Option<String>> Values<F> {
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_not_one| format!("{text:?} is not an address such as 127.0.0.1:8080"))
+}
+
+fn content(path: &str) -> Result<Arc<Content>, String> {
+    if path.is_empty() {
+        return Ok(Arc::new(Content::built_in().clone()));
+    }
+    let loaded = Content::load(Path::new(path)).map_err(|error| error.to_string());
+    loaded.map(Arc::new)
 }
 
 fn is_json(format: &str) -> Result<bool, String> {

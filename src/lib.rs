@@ -13,7 +13,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod content;
 pub mod db;
+pub mod failure_class;
 pub mod token;
 pub mod trace_context;
 

@@ -1,7 +1,7 @@
 //! The one table of URLs, and the server that serves them.
 
 use std::net::TcpListener;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
@@ -15,7 +15,7 @@ use actix_web::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::http::error::{PageError, Problem};
-use crate::http::{assets, csrf, health};
+use crate::http::{assets, csrf, health, reader, theme};
 use crate::state::AppState;
 use crate::telemetry::trace_request;
 use crate::{api, desk, ingest, intake};
@@ -39,6 +39,7 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(state.pool.clone()))
             .app_data(web::Data::new(metrics.clone()))
+            .app_data(web::Data::from(Arc::clone(&state.config.content)))
             .app_data(web::QueryConfig::default().error_handler(|error, request| {
                 let detail = format!("The query could not be read: {error}.");
                 let response = for_caller(request, Problem::new(StatusCode::BAD_REQUEST, detail));
@@ -47,6 +48,7 @@ pub fn serve(listener: TcpListener, state: AppState) -> std::io::Result<Server> 
             .configure(routes)
             .default_service(web::to(no_such_page))
             .wrap(from_fn(own_pages_only))
+            .wrap(from_fn(in_readers_language))
             .wrap(Compress::default())
             .wrap(from_fn(trace_request))
     });
@@ -95,6 +97,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/livez", "GET").route(read().to(health::live)))
         .service(at("/readyz", "GET").route(read().to(health::ready)))
         .service(at("/metrics", "GET").route(read().to(show_metrics)))
+        .service(at(theme::THEME_ROUTE, "GET").route(read().to(theme::serve)))
         .service(at(assets::ASSET_ROUTE, "GET").route(read().to(assets::serve)));
 }
 
@@ -204,6 +207,23 @@ async fn own_pages_only(
         }
     }
     Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// What people read, but not what programs and staff do: that is English.
+async fn in_readers_language(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let state = request.app_data::<web::Data<AppState>>();
+    let is_public = !is_for_programs(request.path()) && !request.path().starts_with("/desk");
+    match state.filter(|_state| is_public) {
+        Some(state) => {
+            let config = Arc::clone(&state.config);
+            let is_secure = config.base_url.is_https();
+            reader::read_in(&config.content, is_secure, request, next).await
+        }
+        None => next.call(request).await,
+    }
 }
 
 async fn show_metrics(handle: web::Data<PrometheusHandle>) -> HttpResponse {

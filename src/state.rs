@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::access::store::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::grouped::Grouped;
+use crate::db::shared::Shared;
 use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::http::form::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
@@ -17,7 +17,6 @@ use crate::intake::guard::secret::SharedSecret;
 use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
-use crate::traces::store::Traces;
 
 /// Traces that are decompressed and turned into JSON or a page at a time: 64 MiB each at most.
 const READERS: usize = 4;
@@ -38,9 +37,7 @@ pub struct AppState {
     /// The time.
     pub clock: Clock,
     /// Looks API keys up.
-    pub keys: Grouped<Keys>,
-    /// Looks traces up.
-    pub traces: Grouped<Traces>,
+    pub keys: Shared<Keys>,
     /// Where spans are stored.
     pub ingest: IngestQueue,
     /// Links tickets to traces.
@@ -64,8 +61,7 @@ impl AppState {
         let outbox_wake = Arc::new(Notify::new());
         let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
         Self {
-            keys: Grouped::new(pool.clone()),
-            traces: Grouped::new(pool.clone()),
+            keys: Shared::new(pool.clone()),
             pool,
             config: Arc::new(config),
             clock,

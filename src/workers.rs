@@ -71,6 +71,7 @@ impl Workers {
             let renderer = Renderer {
                 pool: state.pool.clone(),
                 base_url: state.config.base_url.clone(),
+                content: Arc::clone(&state.config.content),
                 clock: state.clock.clone(),
                 readers: Arc::clone(&state.readers),
             };

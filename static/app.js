@@ -1,6 +1,8 @@
 // Small conveniences of every page. Each page works without them.
 
 const REFRESH_FALLBACK_SECONDS = 10;
+// What is said on public pages, in their language; the desk is English.
+const WORDS = JSON.parse(document.body.dataset.words ?? '{"copied": "Copied", "copy_by_hand": "Select it and copy by hand"}');
 
 function copyButtons() {
   document.addEventListener("click", async (event) => {
@@ -9,9 +11,9 @@ function copyButtons() {
     const label = button.dataset.label ??= button.textContent;
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "Copied";
+      button.textContent = WORDS.copied;
     } catch {
-      button.textContent = "Select it and copy by hand";
+      button.textContent = WORDS.copy_by_hand;
     }
     setTimeout(() => { button.textContent = label; }, 2000);
   });
@@ -157,13 +159,14 @@ function keepLinkClean() {
   if (new URLSearchParams(location.search).has("sent") || new URLSearchParams(location.search).has("rated")) history.replaceState(null, "", location.pathname);
 }
 
-// Times of public pages are the reporter's own; `title` and `datetime` keep the exact ones.
+// Times of public pages are the reporter's own; `title` and `datetime` keep the exact ones. Seconds say nothing here.
+const LOCALE = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
 export function localTimes(part = document) {
   for (const time of part.querySelectorAll("time[data-local]")) {
-    const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+    const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
     const style = time.dataset.local === "date" ? { day: "numeric", month: "short", year: "numeric", ...clock } : clock;
     time.title ||= time.textContent;
-    time.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(time.dateTime));
+    time.textContent = new Intl.DateTimeFormat(LOCALE, style).format(new Date(time.dateTime));
   }
 }
 

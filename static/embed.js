@@ -51,9 +51,9 @@
   function show(filled) {
     const frame = element("iframe", {
       title: words.title,
-      src: `${base}/embed?${new URLSearchParams({ ...filled, embed_key: key, embed_origin: location.origin })}`,
+      src: `${base}/embed?${new URLSearchParams({ ...filled, embed_key: key, embed_origin: location.origin, lang: language })}`,
     });
-    const away = element("a", { href: `${base}/?${new URLSearchParams(filled)}`, target: "_blank", rel: "noopener", textContent: words.open });
+    const away = element("a", { href: `${base}/?${new URLSearchParams({ ...filled, lang: language })}`, target: "_blank", rel: "noopener", textContent: words.open });
     const refused = element("p", { hidden: true }, `${words.refused} `, away);
     const close = element("button", { type: "button", textContent: "×", ariaLabel: words.close });
     const dialog = element("dialog", { ariaLabel: words.title },

@@ -5,10 +5,12 @@ const PICTURE = /^image\/(png|jpeg|webp|gif)$/;
 // How far an arrow key moves or grows a box, as a part of the picture's width.
 const KEY_STEP = 1 / 50;
 
+const fill = (text, values) => text.replace(/\{([a-z_]+)\}/g, (place, name) => values[name] ?? place);
+
 // The files chosen so far live in the input itself, so that a plain submit sends them.
 function screenshots(input) {
   const field = input.closest(".field");
-  const words = input.dataset;
+  const words = JSON.parse(document.body.dataset.words ?? input.dataset.deskWords);
   const previews = document.createElement("ul");
   previews.className = "shots";
   const complaint = document.createElement("div");
@@ -46,9 +48,9 @@ function screenshots(input) {
     const item = document.createElement("li");
     const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${words.shot} ${index + 1}: ${file.name}`);
-    const edit = button(words.blackOut, () => blackOut(file, words, (edited) => commit(files.with(index, edited))));
-    draw(canvas, file).then((isDrawn) => isDrawn || edit.remove());
+    canvas.setAttribute("aria-label", fill(words.screenshot, { number: index + 1, name: file.name }));
+    const edit = button(words.black_out, () => blackOut(file, words, (edited) => commit(files.with(index, edited))));
+    draw(canvas, file, words).then((isDrawn) => isDrawn || edit.remove());
     item.append(canvas, edit, button(words.remove, () => commit(files.toSpliced(index, 1))));
     return item;
   };
@@ -82,7 +84,7 @@ function button(label, act) {
   return made;
 }
 
-async function draw(canvas, file) {
+async function draw(canvas, file, words) {
   try {
     const picture = await createImageBitmap(file);
     canvas.width = picture.width;
@@ -90,7 +92,7 @@ async function draw(canvas, file) {
     canvas.getContext("2d").drawImage(picture, 0, 0);
     return true;
   } catch {
-    canvas.replaceWith(Object.assign(document.createElement("span"), { textContent: file.name }));
+    canvas.replaceWith(Object.assign(document.createElement("span"), { textContent: fill(words.not_a_picture, { name: file.name }) }));
     return false; // The server says what is wrong with it.
   }
 }
@@ -100,16 +102,16 @@ async function blackOut(file, words, done) {
   const dialog = document.createElement("dialog");
   dialog.className = "blackout";
   const canvas = document.createElement("canvas");
-  const hint = Object.assign(document.createElement("p"), { id: "black-out-hint", textContent: words.blackOutHint });
+  const hint = Object.assign(document.createElement("p"), { id: "black-out-hint", textContent: words.black_out_hint });
   const row = Object.assign(document.createElement("div"), { className: "row" });
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-label", words.blackOut);
+  canvas.setAttribute("aria-label", words.black_out);
   canvas.setAttribute("aria-describedby", hint.id);
   dialog.setAttribute("aria-labelledby", hint.id);
   dialog.append(hint, canvas, row);
   document.body.append(dialog);
-  await draw(canvas, file);
+  await draw(canvas, file, words);
   const original = await createImageBitmap(canvas);
   const context = canvas.getContext("2d");
   const boxes = [];

@@ -112,7 +112,7 @@ async fn of_traces(conn: &mut PgConnection, out: &mut String) -> anyhow::Result<
         "find a span by its ID alone",
         traces::candidates_by_spans(conn, &[span], 48)
     );
-    plan!(out, "find an API key", access::find_keys(conn, &[[7; 32]]));
+    plan!(out, "find an API key", access::find_key(conn, [7; 32]));
     Ok(())
 }
 

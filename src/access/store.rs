@@ -1,7 +1,5 @@
 //! The SQL of accounts, API keys, staff and sessions.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Duration, Utc};
 use sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
 use uuid::Uuid;
@@ -9,7 +7,7 @@ use uuid::Uuid;
 use super::api_key::Scope;
 use super::session::Role;
 use crate::clock::new_id;
-use crate::db::grouped::{Lookup, padded};
+use crate::db::shared::Lookup;
 
 /// "Last used" is written at most this often, so that a busy key does not cost a write a request.
 const LAST_USED_EVERY: Duration = Duration::minutes(1);
@@ -125,40 +123,22 @@ pub async fn revoke_key(
     Ok(done.rows_affected() == 1)
 }
 
-/// The keys with these hashes, 1 to [`MAX_KEYS`](crate::db::grouped::MAX_KEYS), without those that are revoked.
+/// The key with this hash, unless it is revoked.
 ///
 /// # Errors
 /// The database's.
-pub async fn find_keys(
+pub async fn find_key(
     conn: &mut PgConnection,
-    hashes: &[[u8; 32]],
-) -> Result<HashMap<[u8; 32], KeyRow>, sqlx::Error> {
-    let [k1, k2, k3, k4, k5, k6, k7, k8] = padded(hashes);
-    let rows = query!(
-        r#"SELECT secret_hash, id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at, origins
-           FROM api_keys WHERE secret_hash IN ($1, $2, $3, $4, $5, $6, $7, $8) AND revoked_at IS NULL"#,
-        &k1[..],
-        &k2[..],
-        &k3[..],
-        &k4[..],
-        &k5[..],
-        &k6[..],
-        &k7[..],
-        &k8[..],
+    hash: [u8; 32],
+) -> Result<Option<KeyRow>, sqlx::Error> {
+    query_as!(
+        KeyRow,
+        r#"SELECT id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at, origins
+           FROM api_keys WHERE secret_hash = $1 AND revoked_at IS NULL"#,
+        &hash[..],
     )
-    .fetch_all(conn)
-    .await?;
-    let keys = rows.into_iter().filter_map(|row| {
-        let key = KeyRow {
-            id: row.id,
-            account_id: row.account_id,
-            scopes: row.scopes,
-            last_used_at: row.last_used_at,
-            origins: row.origins,
-        };
-        Some((row.secret_hash.try_into().ok()?, key))
-    });
-    Ok(keys.collect())
+    .fetch_optional(conn)
+    .await
 }
 
 /// API keys by the hash of their secret, without those that are revoked.
@@ -168,11 +148,8 @@ impl Lookup for Keys {
     type Key = [u8; 32];
     type Found = KeyRow;
 
-    async fn look(
-        conn: &mut PgConnection,
-        hashes: &[[u8; 32]],
-    ) -> Result<HashMap<[u8; 32], KeyRow>, sqlx::Error> {
-        find_keys(conn, hashes).await
+    async fn look(conn: &mut PgConnection, hash: [u8; 32]) -> Result<Option<KeyRow>, sqlx::Error> {
+        find_key(conn, hash).await
     }
 }
 
@@ -207,9 +184,11 @@ pub async fn note_key_used(
         return Ok(());
     }
     query!(
-        "UPDATE api_keys SET last_used_at = $2 WHERE id = $1",
+        // Of many that come at this moment one writes.
+        "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)",
         key.id,
-        now
+        now,
+        now - LAST_USED_EVERY,
     )
     .execute(pool)
     .await

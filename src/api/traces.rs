@@ -10,7 +10,7 @@ use crate::http::error::{ApiResult, Problem};
 use crate::state::AppState;
 use crate::traces::assemble::{RawTrace, ReadError};
 use crate::traces::ids::TraceId;
-use crate::traces::json;
+use crate::traces::{json, store};
 
 const PROTOBUF: &str = "application/x-protobuf";
 /// Traces up to this size are written where the request came in: a millisecond; larger ones elsewhere.
@@ -33,7 +33,10 @@ pub async fn show(
             "A trace ID is up to 32 hex digits, not all of them zero.",
         )
     })?;
-    let finding = state.traces.find(trace_id);
+    let finding = async {
+        let mut conn = state.pool.acquire().await?;
+        store::find(&mut conn, trace_id).await
+    };
     let found = finding
         .instrument(tracing::info_span!("find trace"))
         .await?;

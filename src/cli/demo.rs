@@ -230,6 +230,8 @@ impl Stage {
             account_id,
             draft_hash: None,
             spam_signs: Vec::new(),
+            language: self.state.config.content.default_words().tag().to_owned(),
+            tried: Vec::new(),
         };
         let opened = open_ticket(&self.state, report, &origin).await?;
         if report.trace().is_some() {
@@ -286,21 +288,12 @@ impl Stage {
     async fn account(&self, conn: &mut PgConnection) -> anyhow::Result<Uuid> {
         let key = ApiKey::generate(KeyKind::Secret);
         let (label, scopes) = ("demo, not usable", [Scope::TicketsWrite]);
-        let id = access::insert_key(
-            conn,
-            DEMO_ACCOUNT,
-            label,
-            Rights::Secret(&scopes),
-            key.hash(),
-            self.now,
-        )
-        .await?;
-        let mut kept = access::find_keys(conn, &[key.hash()]).await?;
+        let rights = Rights::Secret(&scopes);
+        let id =
+            access::insert_key(conn, DEMO_ACCOUNT, label, rights, key.hash(), self.now).await?;
+        let kept = access::find_key(conn, key.hash()).await?;
         access::revoke_key(conn, id, self.now).await?;
-        Ok(kept
-            .remove(&key.hash())
-            .context("the demo's key was not kept")?
-            .account_id)
+        Ok(kept.context("the demo's key was not kept")?.account_id)
     }
 }
 

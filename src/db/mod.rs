@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 pub mod embedded;
-pub mod grouped;
+pub mod shared;
 
 /// How long a request waits for a free connection. Longer than any statement of ours takes, shorter than a client's
 /// patience: whoever waited this long is told to come back (503) rather than left hanging.

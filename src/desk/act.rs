@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::ticket::{DeskResult, Refused, id_of, missing, page};
 use crate::access::extract::{Staff, StaffForm};
+use crate::content::Words;
 use crate::http::error::Problem;
 use crate::http::form::{self, Fields};
 use crate::links::conversation;
@@ -38,7 +39,7 @@ pub async fn write(
     staff.require_token(text_of(&form.fields, "csrf_token"))?;
     let act = act_of(&state, &staff, id, &form.fields);
     let solves = text_of(&form.fields, "intent") == "solve";
-    let (reply, verdict) = reply::read(&state.pool, act.now, form, None).await?;
+    let (reply, verdict) = reply::read(&state.pool, act.now, form, &Words::english(), None).await?;
     let body = match verdict {
         Verdict::Send(body) => body,
         Verdict::Again => {

@@ -13,7 +13,7 @@ use crate::access::{password, session, store};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult};
 use crate::http::form::parse_form;
-use crate::http::page::{Frame, html};
+use crate::http::page::{Frame, Switch, html};
 use crate::state::AppState;
 use crate::token::{self, Token};
 
@@ -133,7 +133,7 @@ fn below_desk(next: &str) -> String {
 
 fn page(email: String, error: Option<String>, next: String) -> SignInPage {
     SignInPage {
-        frame: Frame::public(),
+        frame: Frame::public().with_switch(Switch::Off),
         email,
         error,
         next,

@@ -108,7 +108,8 @@ impl TicketPage {
         let shots = format!("{href}/screenshots");
         let message_view = |message: Message| {
             let author = author_of(&message, ticket.email.as_deref());
-            MessageView::new(message, author, &shots, &rows.screenshots, now)
+            let sent = When::new(message.created_at, now);
+            MessageView::new(message, author, sent, &shots, &rows.screenshots)
         };
         let mails = rows.mails.into_iter();
         let events = rows.events.into_iter();

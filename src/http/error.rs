@@ -7,7 +7,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
-use super::page::{self, ErrorPage, Frame};
+use super::page::{self, ErrorPage, Frame, Switch};
+use crate::content::Words;
 use crate::db::is_unavailable;
 use crate::trace_context;
 
@@ -27,6 +28,34 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    reason: Option<Reason>,
+}
+
+/// What a person should know of a problem besides its status, in whatever language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// More bytes than the cap.
+    TooLarge(usize),
+    /// Again in so many seconds.
+    TooOften(u64),
+    /// The link belongs to no report.
+    NoReport,
+    /// There is no such picture, or not for them.
+    NoPicture,
+}
+
+impl Reason {
+    /// In a sentence.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let problems = &words.problems;
+        match self {
+            Self::TooLarge(cap) => problems.too_large.fill(&[("size", &size(cap))]),
+            Self::TooOften(seconds) => problems.too_often.fill(&[("seconds", &seconds)]),
+            Self::NoReport => problems.no_report.clone(),
+            Self::NoPicture => problems.no_picture.clone(),
+        }
+    }
 }
 
 /// What handlers of the API return.
@@ -43,6 +72,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             headers: Vec::new(),
+            reason: None,
         }
     }
 
@@ -72,6 +102,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("The body is larger than the {} allowed.", size(cap)),
         )
+        .with_reason(Reason::TooLarge(cap))
     }
 
     /// 503: a fault of ours that passes; the client should try again.
@@ -108,6 +139,26 @@ impl Problem {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// The same error with what a person should know of it.
+    #[must_use]
+    pub fn with_reason(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// What a person should know of it.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// In a sentence for a reader of these words; in English where there is none in them.
+    #[must_use]
+    pub fn in_words(&self, words: &Words) -> String {
+        self.reason
+            .map_or_else(|| self.detail.clone(), |reason| reason.in_words(words))
     }
 
     /// The same error with another status.
@@ -216,16 +267,21 @@ impl ResponseError for PageError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.page(Frame::public())
+        self.page(Frame::public().with_switch(Switch::Home))
     }
 }
 
 impl PageError {
-    /// The page, in this frame.
+    /// The page, in this frame. What only programmers need to know is said in English or not at all.
     #[must_use]
     pub fn page(&self, frame: Frame) -> HttpResponse {
         let Problem { status, detail, .. } = &self.0;
-        let page = ErrorPage::new(frame, *status, detail, &current_trace_id());
+        let detail = match self.0.reason {
+            Some(reason) => reason.in_words(&frame.words),
+            None if frame.words.tag() == "en" => detail.clone(),
+            None => String::new(),
+        };
+        let page = ErrorPage::new(frame, *status, &detail, &current_trace_id());
         self.0.respond(page::html(*status, &page))
     }
 }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::body::{self, BodyError};
 use super::budget::{ByteBudget, Reservation};
 use super::error::{FieldError, Problem};
+use crate::content::Words;
 
 /// Largest report without files: 10,000 characters of 4 bytes, thrice that when percent-encoded, a URL of 2 KiB, a
 /// pasted trace ID of 10 kB in any shape, and room for the rest.
@@ -24,6 +25,8 @@ pub const MAX_REPORT_BYTES: usize = 256 * 1024;
 pub const MAX_FILES: usize = 5;
 /// Size of a file.
 pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
+/// The same in MiB.
+pub const MAX_FILE_MIB: usize = MAX_FILE_BYTES / 1024 / 1024;
 /// Largest report with files: five of 10 MiB, and what is written.
 pub const MAX_FORM_BYTES: usize = MAX_FILES * MAX_FILE_BYTES + MAX_REPORT_BYTES;
 /// A form with files must be whole within this time: 50 MiB in three minutes are 2.3 Mbit/s, a phone outdoors.
@@ -42,10 +45,7 @@ pub fn too_many() -> String {
 /// The rule that a larger file breaks.
 #[must_use]
 pub fn too_large() -> String {
-    format!(
-        "A screenshot may have {} MiB at most.",
-        MAX_FILE_BYTES / 1024 / 1024
-    )
+    format!("A screenshot may have {MAX_FILE_MIB} MiB at most.")
 }
 
 /// The text fields by name. Of fields with the same name the last one counts.
@@ -91,6 +91,24 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let (form, errors) = (&words.form, &words.errors);
+        match self {
+            Self::TooMuchText => form.text_long.fill(&[("most", &(MAX_REPORT_BYTES / 1024))]),
+            Self::TooLarge => errors.file_large.fill(&[("most", &MAX_FILE_MIB)]),
+            Self::TooManyFiles => errors.files_many.fill(&[("most", &MAX_FILES)]),
+            Self::NoRoom => form.no_room.clone(),
+        }
+    }
+
+    /// Whether it is about the files, not the texts.
+    #[must_use]
+    pub fn is_of_files(self) -> bool {
+        self != Self::TooMuchText
+    }
+
     /// The same as an error.
     #[must_use]
     pub fn problem(self) -> Problem {

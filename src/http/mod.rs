@@ -12,4 +12,6 @@ pub mod health;
 pub mod page;
 pub mod picture;
 pub mod rate_limit;
+pub mod reader;
+pub mod theme;
 pub mod view;

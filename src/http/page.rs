@@ -6,6 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType, HeaderName};
 use askama::Template;
 
+use super::reader;
+use super::theme;
+use crate::content::{Instead, Words};
+
 /// The Content-Security-Policy of every page: only what tracedesk itself serves, nothing inline, no framing.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
@@ -87,6 +91,24 @@ pub struct Frame {
     pub section: Section,
     /// What the search box holds.
     pub search: String,
+    /// The reader's language; English at the desk.
+    pub words: Words,
+    /// Where the switch of languages leads.
+    pub switch: Switch,
+}
+
+/// Where the switch of languages of a public page leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// Nowhere: there is none.
+    Off,
+    /// To the same page.
+    #[default]
+    Here,
+    /// Through the form, so that nothing typed is lost.
+    Form,
+    /// To the start page: this one can't be asked for again.
+    Home,
 }
 
 /// The member of staff who looks at a page.
@@ -113,10 +135,62 @@ pub enum Section {
 }
 
 impl Frame {
-    /// The frame of a page that anyone may see.
+    /// The frame of a page that anyone may see, in the language of the request at hand.
     #[must_use]
     pub fn public() -> Self {
-        Self::default()
+        Self::in_words(reader::current().words)
+    }
+
+    /// The frame of a public page in this language.
+    #[must_use]
+    pub fn in_words(words: Words) -> Self {
+        Self {
+            words,
+            ..Self::default()
+        }
+    }
+
+    /// The same frame with another switch of languages.
+    #[must_use]
+    pub fn with_switch(mut self, switch: Switch) -> Self {
+        self.switch = switch;
+        self
+    }
+
+    /// The address of the operator's colours, if they show on this page.
+    #[must_use]
+    pub fn css_url(&self) -> Option<String> {
+        theme::css_url(self.words.site()).filter(|_url| !self.is_desk)
+    }
+
+    /// The address of the operator's logo, if it shows on this page.
+    #[must_use]
+    pub fn logo_url(&self) -> Option<String> {
+        theme::logo_url(self.words.site()).filter(|_url| !self.is_desk)
+    }
+
+    /// What a screenshot is called.
+    #[must_use]
+    pub fn numbered_screenshot(&self, number: usize) -> String {
+        let name = &self.words.form.screenshot;
+        name.fill(&[("number", &number)])
+    }
+
+    /// What the button is called that takes a screenshot away.
+    #[must_use]
+    pub fn remove_screenshot(&self, number: usize) -> String {
+        let name = &self.words.form.remove_screenshot;
+        name.fill(&[("number", &number)])
+    }
+
+    /// What the page says it belongs to.
+    #[must_use]
+    pub fn product(&self) -> &str {
+        if self.is_desk {
+            "tracedesk"
+        } else {
+            &self.words.site().product
+        }
     }
 
     /// The frame of a desk page.
@@ -126,7 +200,7 @@ impl Frame {
             is_desk: true,
             viewer: Some(viewer),
             section,
-            search: String::new(),
+            ..Self::default()
         }
     }
 
@@ -161,12 +235,8 @@ pub struct ErrorPage {
     pub frame: Frame,
     /// The HTTP status.
     pub status: u16,
-    /// What happened, in a few words.
-    pub title: String,
     /// What happened, in a sentence.
     pub detail: String,
-    /// What to do next.
-    pub next: &'static str,
     /// This request's own trace ID, 32 hex digits.
     pub trace_id: String,
 }
@@ -175,67 +245,31 @@ impl ErrorPage {
     /// The page for `status`. `detail` says what is wrong; leave it empty where there is nothing more to say.
     #[must_use]
     pub fn new(frame: Frame, status: StatusCode, detail: &str, trace_id: &str) -> Self {
-        let (title, next) = words(status);
         Self {
             frame,
             status: status.as_u16(),
-            title: title.to_owned(),
             detail: detail.to_owned(),
-            next,
             trace_id: trace_id.to_owned(),
         }
     }
 
-    /// Whether we failed rather than the request.
+    /// What happened in a few words, and what to do next.
     #[must_use]
-    pub fn is_ours(&self) -> bool {
-        self.status >= 500
-    }
-}
-
-fn words(status: StatusCode) -> (&'static str, &'static str) {
-    match status.as_u16() {
-        400 => (
-            "The request could not be read",
-            "Go back, reload the page and try again.",
-        ),
-        401 => (
-            "You are not signed in",
-            "Sign in, then open the page again.",
-        ),
-        403 => (
-            "This was not allowed",
-            "Go back, reload the page and try again. If you were away for long, sign in again first.",
-        ),
-        404 => (
-            "There is no such page",
-            "Check that the link is complete. Links in mails are sometimes cut at a line break.",
-        ),
-        405 => (
-            "This page can't be used that way",
-            "Open it from the page that links to it.",
-        ),
-        413 => (
-            "That is too large",
-            "Shorten what you are sending, then send it again.",
-        ),
-        422 => (
-            "Something is missing or not valid",
-            "Go back, correct it and send it again.",
-        ),
-        429 => (
-            "Too many attempts",
-            "Wait a minute, then try again. Nothing you sent before is lost.",
-        ),
-        503 => (
-            "Not available at the moment",
-            "Wait a few seconds, then reload the page.",
-        ),
-        500.. => (
-            "Something failed on our side",
-            "Try once more. If it fails again, tell support the trace ID below: it shows us what happened.",
-        ),
-        _ => ("This did not work", "Go back and try again."),
+    pub fn words(&self) -> &Instead {
+        let problems = &self.frame.words.problems;
+        match self.status {
+            400 => &problems.bad_request,
+            401 => &problems.unauthorized,
+            403 => &problems.forbidden,
+            404 => &problems.not_found,
+            405 => &problems.wrong_method,
+            413 => &problems.large,
+            422 => &problems.invalid,
+            429 => &problems.often,
+            503 => &problems.unavailable,
+            500.. => &problems.fault,
+            _ => &problems.other,
+        }
     }
 }
 
@@ -266,6 +300,9 @@ pub(crate) mod testing {
         std::fs::write(folder.join(format!("{name}.html")), &html).unwrap();
         assert_nothing_inline(&html);
         assert_ids_are_unique(&html);
+        if html.contains("data-words=") {
+            assert_places_are_filled(&html);
+        }
         html
     }
 
@@ -277,6 +314,18 @@ pub(crate) mod testing {
         for script in html.split("<script").skip(1) {
             let tag = script.split('>').next().unwrap_or_default();
             assert!(tag.contains("src=\"/assets/"), "{tag}");
+        }
+    }
+
+    /// A text whose place got no value shows its name; what scripts say is filled by them.
+    fn assert_places_are_filled(html: &str) {
+        let (head, body) = html.split_once("data-words=").unwrap_or((html, ""));
+        let body = body.split_once('>').map_or("", |(_words, rest)| rest);
+        for rest in [head, body].iter().flat_map(|text| text.split('{').skip(1)) {
+            let name = rest.split('}').next().unwrap_or_default();
+            let is_name =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            assert!(!is_name, "{{{name}}} is not filled");
         }
     }
 
@@ -326,8 +375,9 @@ mod tests {
     fn errors_say_what_to_do_next() {
         for status in (400..600).filter_map(|code| StatusCode::from_u16(code).ok()) {
             let page = ErrorPage::new(Frame::public(), status, "", "0af7");
+            let words = page.words();
             assert!(
-                page.title.len() > 10 && page.next.ends_with('.'),
+                words.title.len() > 10 && words.next.ends_with('.'),
                 "{status}"
             );
         }

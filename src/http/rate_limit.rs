@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderValue};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::error::Problem;
+use super::error::{Problem, Reason};
 
 /// Buckets kept before full ones are forgotten: about 100 bytes each, 1 MB.
 const MAX_BUCKETS: usize = 10_000;
@@ -46,6 +46,7 @@ impl RateLimit {
             let detail = format!("There were too many attempts. Try again in {seconds} seconds.");
             Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
                 .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+                .with_reason(Reason::TooOften(seconds))
         })
     }
 }

@@ -1,6 +1,9 @@
 //! A moment, as all pages show it. Plain data, no business.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use askama::filters::Safe;
+use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
+
+use crate::content::{Words, escape};
 
 /// A moment as pages show it: short for the eye, exact in the tooltip, machine-readable in `datetime`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,36 @@ impl When {
         }
     }
 
+    /// The moment `at`, seen at `now`, in a reporter's language: to the minute, as the report is.
+    #[must_use]
+    pub fn for_reader(at: DateTime<Utc>, now: DateTime<Utc>, words: &Words) -> Self {
+        let time = &words.time;
+        let month = usize::try_from(at.month0()).unwrap_or(0);
+        let (hour, minute) = (format!("{:02}", at.hour()), format!("{:02}", at.minute()));
+        let full = time.full.fill(&[
+            ("day", &at.day()),
+            ("month", &time.months.get(month).map_or("", String::as_str)),
+            ("year", &at.year()),
+            ("hour", &hour),
+            ("minute", &minute),
+        ]);
+        Self {
+            iso: at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            clock: time.clock.fill(&[("hour", &hour), ("minute", &minute)]),
+            relative: relative_in(words, at, now).unwrap_or_else(|| full.clone()),
+            full,
+        }
+    }
+
+    /// The clock's time as markup, which the page's script turns into the reader's own time.
+    #[must_use]
+    pub fn clock_tag(&self) -> Safe<String> {
+        let (iso, full, clock) = (&self.iso, escape(&self.full), escape(&self.clock));
+        Safe(format!(
+            r#"<time datetime="{iso}" title="{full}" data-local="time">{clock}</time>"#
+        ))
+    }
+
     /// The moment `ns` nanoseconds after the epoch, cut to microseconds. The far future of hostile data stays as far
     /// as dates reach.
     #[must_use]
@@ -34,6 +67,21 @@ impl When {
         let micros = i64::try_from(ns / 1_000).unwrap_or(i64::MAX);
         let at = DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC);
         Self::new(at, now)
+    }
+}
+
+/// As [`relative`], for a past that reporters speak of; `None` when it is a week or more away.
+fn relative_in(words: &Words, at: DateTime<Utc>, now: DateTime<Utc>) -> Option<String> {
+    let time = &words.time;
+    let seconds = now.signed_duration_since(at).num_seconds().max(0);
+    let count = |pattern: &crate::content::Pattern, count: i64| pattern.fill(&[("count", &count)]);
+    match seconds {
+        0..45 => Some(time.just_now.clone()),
+        45..3_570 => Some(count(&time.minutes_ago, (seconds + 30) / 60)),
+        3_570..86_400 => Some(count(&time.hours_ago, (seconds + 1_800) / 3_600)),
+        86_400..172_800 => Some(time.yesterday.clone()),
+        172_800..604_800 => Some(count(&time.days_ago, seconds / 86_400)),
+        _ => None,
     }
 }
 

@@ -153,7 +153,7 @@ impl<'a> Gathered<'a> {
         gathering.spans.push((scope, message));
         gathering
             .facts
-            .push(SpanFacts::new(&span, span_id, service, told));
+            .push(SpanFacts::new(&span, span_id, service, &told));
         Ok(())
     }
 

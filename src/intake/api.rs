@@ -9,17 +9,19 @@ use sha2::{Digest, Sha256};
 
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::public_api;
+use super::refusal::Refused;
 use super::report::{RawReport, Report};
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body;
 use crate::http::error::{ApiResult, FieldError, Problem};
 use crate::http::form::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
+use crate::http::reader::Reader;
 use crate::links::json::{TicketJson, TraceJson};
 use crate::links::store::Link;
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts};
-use crate::tickets::screenshot;
+use crate::tickets::screenshot::{self, ShotError};
 use crate::tickets::status::TicketStatus;
 
 /// Longest `Idempotency-Key`: four times a UUID, with room.
@@ -44,6 +46,8 @@ pub async fn create(
     let key = idempotency_key(&request)?;
     let arrived = read_report(&request, payload, &state).await?;
     let fingerprint = arrived.fingerprint;
+    // Where a browser sends it, its reader's.
+    let language = Reader::of(&request, &state.config.content).words;
     let (report, drafts) = accept(&state, arrived).await?;
     let account_id = Some(caller.account_id());
     let origin = Origin {
@@ -51,6 +55,8 @@ pub async fn create(
         account_id,
         draft_hash: drafts.hash(),
         spam_signs: Vec::new(),
+        language: language.tag().to_owned(),
+        tried: Vec::new(),
     };
     let Some(key) = key else {
         let opened = open::open_ticket(&state, &report, &origin).await?;
@@ -181,16 +187,16 @@ pub(super) async fn accept(
         .await?
         .into_iter()
         .collect();
-    let refused = |detail| FieldError {
+    let refused = |refusal: ShotError| Refused {
         field: "attachments",
-        detail,
+        refusal: refusal.into(),
     };
-    let file_error = shots.as_ref().err().cloned().map(refused);
+    let file_error = shots.as_ref().err().copied().map(refused);
     let mut errors = arrived.mistyped;
     let others = parsed.as_ref().err().into_iter().flatten().cloned();
     for error in others.chain(file_error) {
         if errors.iter().all(|known| known.field != error.field) {
-            errors.push(error);
+            errors.push(error.into());
         }
     }
     let (Ok(report), Ok(shots), true) = (parsed, shots, errors.is_empty()) else {
@@ -198,7 +204,7 @@ pub(super) async fn accept(
     };
     match drafts::keep_all(&state.pool, state.clock.now(), &shots).await? {
         (drafts, None) => Ok((report, drafts)),
-        (_, Some(detail)) => Err(Problem::invalid(vec![refused(detail)])),
+        (_, Some(refusal)) => Err(Problem::invalid(vec![refused(refusal).into()])),
     }
 }
 

@@ -3,7 +3,7 @@
 use actix_web::web;
 use uuid::Uuid;
 
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::picture::serve_picture;
 use crate::state::AppState;
 use crate::tickets::attachment;
@@ -24,7 +24,6 @@ pub async fn show(path: web::Path<(String, Uuid)>, state: web::Data<AppState>) -
 /// A picture that is not there.
 #[must_use]
 pub fn missing() -> PageError {
-    PageError(Problem::not_found(
-        "This picture is not there, or not for you.",
-    ))
+    let problem = Problem::not_found("This picture is not there, or not for you.");
+    PageError(problem.with_reason(Reason::NoPicture))
 }

@@ -4,14 +4,17 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use askama::filters::Safe;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::content::{Words, escape};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::form::{self, Fields};
-use crate::http::page::{Frame, html};
+use crate::http::page::{Frame, Switch, html};
+use crate::http::reader;
 use crate::http::view::When;
 use crate::links::failures;
 use crate::links::trace_ref::{self, TraceRef};
@@ -25,20 +28,52 @@ use crate::traces::store as traces;
 #[derive(Debug, Clone)]
 pub enum Finding {
     /// The trace is stored.
-    Found {
-        /// When it started.
-        started: When,
-        /// What failed, if it shows a failure.
-        class: Option<FailureClass>,
-    },
+    Found(Found),
     /// Nothing of it is stored, as yet or any more.
     Unknown,
+}
+
+/// What is said of a stored trace.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// When it started.
+    pub started: When,
+    /// What failed, if it shows a failure.
+    pub class: Option<FailureClass>,
+}
+
+impl Found {
+    /// What failed and when, as markup.
+    #[must_use]
+    pub fn sentence(&self, words: &Words) -> Safe<String> {
+        let (time, clock) = (escape(&self.started.relative), self.started.clock_tag());
+        let (pattern, failure) = match self.class {
+            Some(class) => (
+                &words.finding.found,
+                words.failures.of(class).found.as_str(),
+            ),
+            None => (&words.finding.no_failure, ""),
+        };
+        pattern.markup(&[
+            ("failure", &escape(failure)),
+            ("time", &time),
+            ("clock", &clock),
+        ])
+    }
+
+    /// What helps.
+    #[must_use]
+    pub fn advice<'a>(&self, words: &'a Words) -> Option<&'a str> {
+        let failed = self.class.map(|class| words.failures.of(class));
+        failed.map(|failed| failed.advice.as_str())
+    }
 }
 
 /// The answer to the form's script: what the form itself would show.
 #[derive(Debug, Template)]
 #[template(path = "components/finding.html")]
 struct FindingFragment {
+    frame: Frame,
     finding: Option<Finding>,
 }
 
@@ -63,7 +98,8 @@ pub async fn look_up(
         .await
         .map_err(PageError)?;
     let finding = of_text(&request, &state, typed(&form.fields)).await?;
-    Ok(html(StatusCode::OK, &FindingFragment { finding }))
+    let frame = Frame::public();
+    Ok(html(StatusCode::OK, &FindingFragment { frame, finding }))
 }
 
 fn typed(fields: &Fields) -> &str {
@@ -90,10 +126,11 @@ pub async fn of_text(
     let Some((started, class)) = find(state, &read).await? else {
         return Ok(Some(Finding::Unknown));
     };
-    Ok(Some(Finding::Found {
-        started: When::new(started, state.clock.now()),
+    let words = reader::current().words;
+    Ok(Some(Finding::Found(Found {
+        started: When::for_reader(started, state.clock.now(), &words),
         class,
-    }))
+    })))
 }
 
 /// Counts a failure that the advice solved, and says thanks.
@@ -117,7 +154,7 @@ pub async fn solved(
     Ok(html(
         StatusCode::OK,
         &SolvedPage {
-            frame: Frame::public(),
+            frame: Frame::public().with_switch(Switch::Home),
         },
     ))
 }

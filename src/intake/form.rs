@@ -7,17 +7,19 @@ use uuid::Uuid;
 
 use super::embed::{Embedding, SentPage};
 use super::finding;
-use super::form_again::{again, check, not_now, not_whole, read_back};
+use super::form_again::{again, ask_again, check, not_now, not_whole, read_back};
 use super::form_page::{FormPage, FormValues};
 use super::guard::judge::{SEAL, Verdict, judge};
 use super::guard::proof::Challenge;
 use super::guard::seal;
 use super::open::{self, Origin, ReportSource};
+use super::refusal::Refused;
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{ApiResult, FieldError, PageError, PageResult, Problem};
+use crate::http::error::{ApiResult, PageError, PageResult, Problem};
 use crate::http::form::{self, Fields, Form};
 use crate::http::page::{Frame, html, public_html};
+use crate::http::reader;
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts, FilesIntent};
 
@@ -63,10 +65,9 @@ pub(super) async fn show_filled(
     Ok(public_html(
         StatusCode::OK,
         &FormPage {
-            values,
             read_back,
             finding,
-            ..FormPage::default()
+            ..FormPage::new(values, &[])
         },
     ))
 }
@@ -146,22 +147,18 @@ async fn answer(
         peer,
     };
     if let Some(trouble) = form.trouble {
-        return Ok(not_whole(sent.values, sent.drafts, trouble, error));
+        return Ok(not_whole(sent.values, sent.drafts, trouble));
     }
-    let file_error = error.map(|detail| FieldError {
+    let file_error = error.map(|refusal| Refused {
         field: "screenshots",
-        detail,
+        refusal: refusal.into(),
     });
     match intent {
         Intent::Check => {
             let finding = finding::of_text(request, state, &sent.values.trace_id).await?;
             Ok(check(sent.values, sent.drafts, file_error, finding))
         }
-        Intent::Files(_) => Ok(again(
-            sent.values,
-            sent.drafts,
-            file_error.into_iter().collect(),
-        )),
+        Intent::Files(_) => Ok(again(sent.values, sent.drafts, file_error.as_slice())),
         Intent::Send | Intent::Solved => send(state, sent, file_error, embedding).await,
     }
 }
@@ -203,7 +200,7 @@ async fn refused_for_now(
 async fn send(
     state: &AppState,
     sent: Sent,
-    file_error: Option<FieldError>,
+    file_error: Option<Refused>,
     embedding: Option<&Embedding>,
 ) -> PageResult {
     let Sent {
@@ -216,13 +213,13 @@ async fn send(
     let report = match (Report::parse(&raw_of(&values, now), now), file_error) {
         (Ok(report), None) => report,
         (parsed, file_error) => {
-            let errors = parsed
+            let errors: Vec<_> = parsed
                 .err()
                 .unwrap_or_default()
                 .into_iter()
                 .chain(file_error)
                 .collect();
-            return Ok(again(values, drafts, errors));
+            return Ok(again(values, drafts, &errors));
         }
     };
     let spam_signs = match judge(state, &fields, &peer).await {
@@ -235,6 +232,8 @@ async fn send(
         account_id: embedding.map(|embedding| embedding.account_id),
         draft_hash: drafts.hash(),
         spam_signs,
+        language: reader::current().words.tag().to_owned(),
+        tried: Vec::new(),
     };
     let opened = match open::open_ticket(state, &report, &origin).await {
         Ok(opened) => opened,
@@ -262,11 +261,7 @@ async fn send(
 async fn stale(state: &AppState, mut values: FormValues, drafts: Drafts) -> PageResult {
     let secret = state.secret.get(&state.pool, &state.clock).await?;
     values.seal = seal::renewed(secret, state.clock.now());
-    let error = FieldError {
-        field: "form",
-        detail: "This page was open for more than a day. Nothing you typed is lost: look it over, add the pictures again if they are gone, and send it once more.".to_owned(),
-    };
-    Ok(again(values, drafts, vec![error]))
+    Ok(ask_again(values, drafts))
 }
 
 /// Which of the form's buttons was pressed.
@@ -286,6 +281,8 @@ impl Intent {
         match fields.get("intent").map(String::as_str) {
             Some("check") => Self::Check,
             Some("solved") => Self::Solved,
+            // The switch of languages keeps the files too.
+            Some("keep") => Self::Files(FilesIntent::Attach),
             _ => FilesIntent::of(fields).map_or(Self::Send, Self::Files),
         }
     }

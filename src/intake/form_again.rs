@@ -5,9 +5,11 @@ use actix_web::http::StatusCode;
 
 use super::finding::Finding;
 use super::form_page::{FormPage, FormValues, ReadBack};
-use crate::http::error::{FieldError, Problem};
-use crate::http::form::{MAX_REPORT_BYTES, Trouble, too_large, too_many};
+use super::refusal::{Refusal, Refused};
+use crate::http::error::{Problem, Reason};
+use crate::http::form::Trouble;
 use crate::http::page::public_html;
+use crate::http::reader;
 use crate::links::trace_ref;
 use crate::tickets::drafts::Drafts;
 
@@ -15,17 +17,17 @@ use crate::tickets::drafts::Drafts;
 pub(super) fn check(
     values: FormValues,
     drafts: Drafts,
-    file_error: Option<FieldError>,
+    file_error: Option<Refused>,
     finding: Option<Finding>,
 ) -> HttpResponse {
-    let mut errors: Vec<(&'static str, String)> = file_error
-        .into_iter()
-        .map(|error| (error.field, error.detail))
-        .collect();
+    let mut errors: Vec<_> = file_error.into_iter().collect();
     let read_back = match read_back(&values.trace_id) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            errors.push(("trace_id", error));
+        Ok(read) => Some(read),
+        Err(refusal) => {
+            errors.push(Refused {
+                field: "trace_id",
+                refusal: refusal,
+            });
             None
         }
     };
@@ -37,93 +39,80 @@ pub(super) fn check(
     public_html(
         status,
         &FormPage {
-            values,
-            errors,
             read_back,
             drafts,
             finding,
             is_check: true,
-            ..FormPage::default()
+            ..FormPage::new(values, &errors)
         },
     )
 }
 
-pub(super) fn again(values: FormValues, drafts: Drafts, errors: Vec<FieldError>) -> HttpResponse {
+pub(super) fn again(values: FormValues, drafts: Drafts, errors: &[Refused]) -> HttpResponse {
     let read_back = read_back(&values.trace_id).ok();
     let status = if errors.is_empty() {
         StatusCode::OK
     } else {
         StatusCode::UNPROCESSABLE_ENTITY
     };
-    let errors = errors
-        .into_iter()
-        .map(|error| (error.field, error.detail))
-        .collect();
     public_html(
         status,
         &FormPage {
-            values,
-            errors,
             read_back,
             drafts,
-            ..FormPage::default()
+            ..FormPage::new(values, errors)
         },
     )
 }
 
 /// The report could not be kept: what was typed must not be lost with it.
 pub(super) fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
-    let detail = if problem.status() == StatusCode::TOO_MANY_REQUESTS {
-        format!("{} Nothing you typed is lost.", problem.detail())
-    } else {
-        "Your report could not be saved just now. Nothing you typed is lost: send it again in a moment.".to_owned()
-    };
-    let page = FormPage {
-        values,
-        errors: vec![("form", detail)],
+    let mut page = FormPage {
         drafts,
-        ..FormPage::default()
+        ..FormPage::new(values, &[])
     };
+    let form = &page.frame.words.form;
+    let detail = match problem.reason() {
+        Some(Reason::TooOften(seconds)) => form.too_often.fill(&[("seconds", &seconds)]),
+        _ => form.not_saved.clone(),
+    };
+    page.errors.push(("form", detail));
     problem.respond(public_html(problem.status(), &page))
 }
 
-pub(super) fn read_back(typed: &str) -> Result<ReadBack, String> {
-    let read = trace_ref::parse(typed).map_err(|error| error.to_string())?;
+pub(super) fn read_back(typed: &str) -> Result<ReadBack, Refusal> {
+    let read = trace_ref::parse(typed)?;
     Ok(ReadBack {
-        shape: read.shape.label(),
+        shape: read.shape,
         ids: read.candidates.iter().map(ToString::to_string).collect(),
     })
 }
 
+/// The form lay open for too long; it may be sent again as it is.
+pub(super) fn ask_again(values: FormValues, drafts: Drafts) -> HttpResponse {
+    let words = reader::current().words;
+    let page = with_error(values, drafts, ("form", words.form.stale.clone()));
+    public_html(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
 /// Some of the form did not get through. What did is kept.
-pub(super) fn not_whole(
-    values: FormValues,
-    drafts: Drafts,
-    trouble: Trouble,
-    file_error: Option<String>,
-) -> HttpResponse {
-    let (field, detail) = match trouble {
-        Trouble::TooMuchText => (
-            "form",
-            format!("That is more text than the {} KiB that can be taken, and its end was cut. Shorten it, or add a screenshot instead.", MAX_REPORT_BYTES / 1024),
-        ),
-        Trouble::TooLarge => ("screenshots", file_error.unwrap_or_else(too_large)),
-        Trouble::TooManyFiles => (
-            "screenshots",
-            format!("{} The first ones are kept below.", too_many()),
-        ),
-        Trouble::NoRoom => (
-            "screenshots",
-            "There is no room for pictures just now. Nothing you typed is lost: add them again in a minute, or send the report without.".to_owned(),
-        ),
+pub(super) fn not_whole(values: FormValues, drafts: Drafts, trouble: Trouble) -> HttpResponse {
+    let field = if trouble.is_of_files() {
+        "screenshots"
+    } else {
+        "form"
     };
-    let page = FormPage {
-        read_back: read_back(&values.trace_id).ok(),
-        values,
-        errors: vec![(field, detail)],
-        drafts,
-        ..FormPage::default()
-    };
+    let words = reader::current().words;
+    let page = with_error(values, drafts, (field, trouble.in_words(&words)));
     let problem = trouble.problem();
     problem.respond(public_html(problem.status(), &page))
+}
+
+fn with_error(values: FormValues, drafts: Drafts, error: (&'static str, String)) -> FormPage {
+    FormPage {
+        read_back: read_back(&values.trace_id).ok(),
+        drafts,
+        errors: vec![error],
+        ..FormPage::new(values, &[])
+    }
 }

@@ -3,8 +3,10 @@
 use askama::Template;
 
 use super::finding::Finding;
-use crate::http::form::MAX_FILE_BYTES;
-use crate::http::page::Frame;
+use super::refusal::{Refused, shape_in_words};
+use crate::http::form::MAX_FILE_MIB;
+use crate::http::page::{Frame, Switch};
+use crate::links::trace_ref::Shape;
 use crate::tickets::drafts::Drafts;
 use crate::tickets::screenshot::MAX_SCREENSHOTS;
 
@@ -32,8 +34,8 @@ pub struct FormPage {
 /// How a trace ID was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBack {
-    /// The end of "we read this as": `a traceparent header`.
-    pub shape: &'static str,
+    /// In which notation.
+    pub shape: Shape,
     /// The ID, 32 hex digits; several where the text can be read in several ways.
     pub ids: Vec<String>,
 }
@@ -67,9 +69,9 @@ pub struct FormValues {
 }
 
 /// One choice of a list.
-struct Choice {
+struct Choice<'a> {
     value: &'static str,
-    label: &'static str,
+    label: &'a str,
     is_chosen: bool,
 }
 
@@ -79,12 +81,45 @@ impl FormPage {
         !self.values.embed_origin.is_empty()
     }
 
-    fn max_files() -> usize {
-        MAX_SCREENSHOTS
+    /// Where it goes. A frame has no cookie to remember its reader's language by.
+    fn post_to(&self) -> String {
+        if self.is_embedded() {
+            format!("/tickets?lang={}", self.frame.words.tag())
+        } else {
+            "/tickets".to_owned()
+        }
     }
 
-    fn max_file_mib() -> usize {
-        MAX_FILE_BYTES / 1024 / 1024
+    /// The form with what was typed and what is wrong with it, in the language of the request at hand.
+    #[must_use]
+    pub fn new(values: FormValues, refused: &[Refused]) -> Self {
+        let frame = Frame::public().with_switch(Switch::Form);
+        let word = |error: &Refused| (error.field, error.refusal.in_words(&frame.words));
+        Self {
+            values,
+            errors: refused.iter().map(word).collect(),
+            frame,
+            ..Self::default()
+        }
+    }
+
+    fn screenshots_hint(&self) -> String {
+        let hint = &self.frame.words.form.screenshots_hint;
+        hint.fill(&[("count", &MAX_SCREENSHOTS), ("size", &MAX_FILE_MIB)])
+    }
+
+    fn read_as(&self, read: &ReadBack) -> String {
+        let words = &self.frame.words;
+        let shape = shape_in_words(read.shape, words);
+        words.form.read_as.fill(&[("shape", &shape)])
+    }
+
+    fn summary(&self) -> String {
+        let form = &self.frame.words.form;
+        match self.errors.len() {
+            1 => form.one_error.clone(),
+            count => form.errors.fill(&[("count", &count)]),
+        }
     }
 
     fn error(&self, field: &str) -> Option<&str> {
@@ -94,17 +129,18 @@ impl FormPage {
             .map(|(_, message)| message.as_str())
     }
 
-    fn times(&self) -> [Choice; 4] {
+    fn times(&self) -> [Choice<'_>; 4] {
         let chosen = if self.values.when.is_empty() {
             "now"
         } else {
             &self.values.when
         };
+        let form = &self.frame.words.form;
         [
-            ("now", "Just now"),
-            ("hour", "Within the hour"),
-            ("today", "Earlier today"),
-            ("at", "Pick a time"),
+            ("now", &form.when_now),
+            ("hour", &form.when_hour),
+            ("today", &form.when_today),
+            ("at", &form.when_at),
         ]
         .map(|(value, label)| Choice {
             value,
@@ -113,13 +149,14 @@ impl FormPage {
         })
     }
 
-    fn kinds(&self) -> [Choice; 5] {
+    fn kinds(&self) -> [Choice<'_>; 5] {
+        let kinds = &self.frame.words.kinds;
         [
-            ("chat", "Chat"),
-            ("upload", "Upload"),
-            ("workflow", "Workflow"),
-            ("api", "API"),
-            ("other", "Something else"),
+            ("chat", &kinds.chat),
+            ("upload", &kinds.upload),
+            ("workflow", &kinds.workflow),
+            ("api", &kinds.api),
+            ("other", &kinds.other),
         ]
         .map(|(value, label)| Choice {
             value,
@@ -189,7 +226,7 @@ mod tests {
                 ("attachments", "One file is not a picture.".to_owned()),
             ],
             read_back: Some(ReadBack {
-                shape: "an ID",
+                shape: Shape::Hex,
                 ids: vec!["4bf92f3577b34da6a3ce929d0e0e4736".to_owned()],
             }),
             values,
@@ -216,8 +253,8 @@ mod tests {
                 assert!(html.contains(&format!(r#"id="{anchor}""#)), "{anchor}");
             }
         }
-        assert!(
-            html.contains("We read this as an ID: <code>4bf92f3577b34da6a3ce929d0e0e4736</code>.")
-        );
+        assert!(html.contains(
+            "We read this as a trace ID: <code>4bf92f3577b34da6a3ce929d0e0e4736</code>."
+        ));
     }
 }

@@ -9,11 +9,12 @@ use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::PageResult;
 use crate::http::form;
 use crate::http::page::{Frame, html};
+use crate::http::reader;
 use crate::links::lost;
 use crate::state::AppState;
 
 /// The page.
-#[derive(Debug, Default, Template)]
+#[derive(Debug, Template)]
 #[template(path = "intake/lost.html")]
 pub struct LostPage {
     /// The frame.
@@ -26,12 +27,28 @@ pub struct LostPage {
     pub is_sent: bool,
 }
 
+impl LostPage {
+    fn new(email: String) -> Self {
+        Self {
+            frame: Frame::public(),
+            email,
+            error: None,
+            is_sent: false,
+        }
+    }
+
+    fn sent_text(&self) -> String {
+        let text = &self.frame.words.lost.sent_text;
+        text.fill(&[("email", &self.email)])
+    }
+}
+
 /// Shows the page.
 ///
 /// # Errors
 /// None.
 pub async fn show() -> PageResult {
-    Ok(html(StatusCode::OK, &LostPage::default()))
+    Ok(html(StatusCode::OK, &LostPage::new(String::new())))
 }
 
 /// Takes a request.
@@ -46,31 +63,32 @@ pub async fn ask(
     let form = form::read(&request, payload, &state.uploads).await?;
     let typed = form.fields.get("email").cloned().unwrap_or_default();
     let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
+    let words = reader::current().words;
     let refused = |status, error: String| {
         let page = LostPage {
-            email: typed.clone(),
             error: Some(error),
-            ..LostPage::default()
+            ..LostPage::new(typed.clone())
         };
         Ok(html(status, &page))
     };
     if let Err(problem) = state.limits.lost.check(&peer) {
-        return refused(problem.status(), problem.detail().to_owned());
+        return refused(problem.status(), problem.in_words(&words));
     }
     let email = match report::email(&typed) {
         Ok(Some(email)) => email,
         Ok(None) => {
-            let error = "Give the mail address that you sent your report with.".to_owned();
+            let error = words.errors.email_missing.clone();
             return refused(StatusCode::UNPROCESSABLE_ENTITY, error);
         }
-        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, error),
+        Err(refusal) => {
+            return refused(StatusCode::UNPROCESSABLE_ENTITY, refusal.in_words(&words));
+        }
     };
     let mut conn = state.pool.acquire().await?;
     lost::ask(&mut conn, &email, state.clock.now()).await?;
     let page = LostPage {
-        email,
         is_sent: true,
-        ..LostPage::default()
+        ..LostPage::new(email)
     };
     Ok(html(StatusCode::OK, &page))
 }

@@ -12,6 +12,7 @@ pub mod lost;
 mod new_rows;
 pub mod open;
 pub mod public_api;
+pub mod refusal;
 pub mod report;
 pub mod ticket;
 pub mod ticket_page;

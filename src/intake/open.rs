@@ -12,6 +12,7 @@ use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::Link;
 use crate::outbox::store::MailKind;
 use crate::state::AppState;
+use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::reference::Reference;
 use crate::tickets::spam::{self, SpamSign};
 use crate::tickets::status::TicketStatus;
@@ -43,6 +44,10 @@ pub struct Origin {
     pub draft_hash: Option<[u8; 32]>,
     /// Why it is spam; empty when it is none.
     pub spam_signs: Vec<SpamSign>,
+    /// BCP 47 tag of the language in which its reporter is answered.
+    pub language: String,
+    /// What did not help.
+    pub tried: Vec<RecoveryStep>,
 }
 
 impl Origin {
@@ -254,8 +259,8 @@ async fn insert_rows(
     let inserted = query_scalar!(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
-                   kind, action, page_url, page_path, occurred_at, email, spam_signs)
-               VALUES ($1, $2, $3, $27, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28)
+                   kind, action, page_url, page_path, occurred_at, email, spam_signs, language, tried)
+               VALUES ($1, $2, $3, $27, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $31, $32)
                ON CONFLICT (reference) DO NOTHING
                RETURNING id
            ), link AS (
@@ -305,6 +310,8 @@ async fn insert_rows(
         &origin.spam_signs as &[SpamSign],
         new_id(),
         spam::in_words(&origin.spam_signs),
+        origin.language,
+        &origin.tried as &[RecoveryStep],
     )
     .fetch_one(conn)
     .await?;

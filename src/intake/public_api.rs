@@ -12,6 +12,7 @@ use crate::access::extract::ApiCaller;
 use crate::access::store;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{ApiResult, Problem};
+use crate::http::reader::Reader;
 use crate::links::json::{PublicTraceJson, rfc3339};
 use crate::links::store::Link;
 use crate::state::AppState;
@@ -103,6 +104,11 @@ async fn open(
         account_id: Some(caller.account_id()),
         draft_hash: drafts.hash(),
         spam_signs: Vec::new(),
+        language: Reader::of(request, &state.config.content)
+            .words
+            .tag()
+            .to_owned(),
+        tried: Vec::new(),
     };
     let opened = open::open_ticket(state, &report, &origin).await?;
     let link = open::look_for_trace(state, &report, &opened).await;

@@ -4,8 +4,9 @@ use chrono::{DateTime, Duration, Utc};
 use email_address::EmailAddress;
 use url::Url;
 
-use crate::http::error::FieldError;
+use super::refusal::{Refusal, Refused};
 use crate::links::trace_ref::{self, TraceRef};
+pub use crate::tickets::kind::ReportKind;
 use crate::tickets::message::clean_text;
 
 /// Fewest characters of an action, after trimming.
@@ -20,45 +21,6 @@ pub const MAX_EMAIL_BYTES: usize = 254;
 pub const MAX_AHEAD: Duration = Duration::minutes(5);
 /// Older failures are past any retention worth reporting.
 pub const MAX_AGE: Duration = Duration::days(90);
-
-/// What failed, as the reporter says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "report_kind", rename_all = "snake_case")]
-pub enum ReportKind {
-    /// A chat did not answer.
-    Chat,
-    /// An upload did not go through.
-    Upload,
-    /// A workflow stopped.
-    Workflow,
-    /// A call of the product's API failed.
-    Api,
-    /// Anything else.
-    Other,
-}
-
-impl ReportKind {
-    /// All kinds, in the order of the form.
-    pub const ALL: [Self; 5] = [
-        Self::Chat,
-        Self::Upload,
-        Self::Workflow,
-        Self::Api,
-        Self::Other,
-    ];
-
-    /// The name on the wire and in Postgres.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Upload => "upload",
-            Self::Workflow => "workflow",
-            Self::Api => "api",
-            Self::Other => "other",
-        }
-    }
-}
 
 /// The fields as they came. Absent and empty are the same.
 #[derive(Debug, Clone, Default)]
@@ -97,9 +59,9 @@ impl Report {
     ///
     /// # Errors
     /// Each field that breaks a rule, with the rule.
-    pub fn parse(raw: &RawReport, now: DateTime<Utc>) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(raw: &RawReport, now: DateTime<Utc>) -> Result<Self, Vec<Refused>> {
         let mut errors = Vec::new();
-        let mut refused = |field, detail: String| errors.push(FieldError { field, detail });
+        let mut refused = |field, refusal| errors.push(Refused { field, refusal });
         let action = action(&raw.action)
             .map_err(|rule| refused("action", rule))
             .ok();
@@ -174,72 +136,55 @@ impl Report {
     }
 }
 
-fn action(text: &str) -> Result<String, String> {
+fn action(text: &str) -> Result<String, Refusal> {
     let text = clean_text(text);
     match text.chars().count() {
-        0 => Err("Say what you were doing, for example \"uploading a 40-page PDF\".".to_owned()),
+        0 => Err(Refusal::ActionMissing),
         MIN_ACTION_CHARS..=MAX_ACTION_CHARS => Ok(text),
-        count if count < MIN_ACTION_CHARS => Err(format!(
-            "Say a little more: at least {MIN_ACTION_CHARS} characters."
-        )),
-        count => Err(format!(
-            "This has {count} characters; at most {MAX_ACTION_CHARS} are taken."
-        )),
+        count if count < MIN_ACTION_CHARS => Err(Refusal::ActionShort),
+        count => Err(Refusal::ActionLong(count)),
     }
 }
 
-fn page_url(text: &str) -> Result<Url, String> {
-    const EXAMPLE: &str = "the address of the page, such as https://app.example.com/docs/7";
+fn page_url(text: &str) -> Result<Url, Refusal> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(format!("Give {EXAMPLE}."));
+        return Err(Refusal::UrlMissing);
     }
     if text.len() > MAX_URL_BYTES {
-        return Err(format!(
-            "This address has {} bytes; at most {MAX_URL_BYTES} are taken.",
-            text.len()
-        ));
+        return Err(Refusal::UrlLong);
     }
-    let mut url = Url::parse(text)
-        .map_err(|_unreadable| format!("This is not a whole address. Give {EXAMPLE}."))?;
+    let mut url = Url::parse(text).map_err(|_unreadable| Refusal::UrlBroken)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(format!(
-            "The address must start with http:// or https://. Give {EXAMPLE}."
-        ));
+        return Err(Refusal::UrlScheme);
     }
     // Fails only for addresses that can't have credentials, which http ones can.
     let _removed = (url.set_username(""), url.set_password(None));
+    // Written out, with what was not ASCII percent-encoded.
     if url.as_str().len() > MAX_URL_BYTES {
-        return Err(format!(
-            "Written out, this address has over {MAX_URL_BYTES} bytes."
-        ));
+        return Err(Refusal::UrlLong);
     }
     Ok(url)
 }
 
-fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Refusal> {
     if text.trim().is_empty() {
-        return Err("Say roughly when it happened.".to_owned());
+        return Err(Refusal::TimeMissing);
     }
     let time = DateTime::parse_from_rfc3339(text.trim())
-        .map_err(|_unreadable| {
-            "Give a time with its offset from UTC, such as 2026-11-25T10:30:00+01:00.".to_owned()
-        })?
+        .map_err(|_unreadable| Refusal::TimeBroken)?
         .with_timezone(&Utc);
     if time > now + MAX_AHEAD {
-        return Err("This time is in the future.".to_owned());
+        return Err(Refusal::TimeFuture);
     }
     if time < now - MAX_AGE {
-        return Err(format!(
-            "This was more than {} days ago.",
-            MAX_AGE.num_days()
-        ));
+        return Err(Refusal::TimeOld);
     }
     // Postgres keeps microseconds.
     Ok(DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time))
 }
 
-fn kind(text: &str) -> Result<ReportKind, String> {
+fn kind(text: &str) -> Result<ReportKind, Refusal> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(ReportKind::Other);
@@ -247,43 +192,36 @@ fn kind(text: &str) -> Result<ReportKind, String> {
     let known = ReportKind::ALL
         .into_iter()
         .find(|kind| kind.as_str() == text);
-    known.ok_or_else(|| {
-        format!(
-            "Choose one of {}.",
-            ReportKind::ALL.map(ReportKind::as_str).join(", ")
-        )
-    })
+    known.ok_or(Refusal::KindUnknown)
 }
 
 /// A mail address, or none.
 ///
 /// # Errors
-/// The rule that it breaks, in a sentence.
-pub fn email(text: &str) -> Result<Option<String>, String> {
+/// The rule that it breaks.
+pub fn email(text: &str) -> Result<Option<String>, Refusal> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
     if text.len() > MAX_EMAIL_BYTES {
-        return Err(format!(
-            "This mail address has over {MAX_EMAIL_BYTES} bytes."
-        ));
+        return Err(Refusal::EmailLong);
     }
     // Quoted local parts and domain literals are valid and nobody has one; our mail library must take it as well.
     let is_plain = !text.contains(['"', '[', '<', '(']) && EmailAddress::is_valid(text);
     if is_plain && text.parse::<lettre::Address>().is_ok() {
         Ok(Some(text.to_owned()))
     } else {
-        Err("This is not a mail address such as you@example.com.".to_owned())
+        Err(Refusal::EmailBroken)
     }
 }
 
-fn stated_trace(text: &str) -> Result<Option<StatedTrace>, String> {
+fn stated_trace(text: &str) -> Result<Option<StatedTrace>, Refusal> {
     let typed = clean_text(text);
     if typed.is_empty() {
         return Ok(None);
     }
-    let read = trace_ref::parse(&typed).map_err(|error| error.to_string())?;
+    let read = trace_ref::parse(&typed)?;
     Ok(Some(StatedTrace { typed, read }))
 }
 

@@ -8,11 +8,13 @@ use uuid::Uuid;
 
 use super::drafts;
 use super::ticket_page::{PublicTicketPage, RateForm, TicketRows};
+use crate::content::Words;
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::form::{self, Fields};
 use crate::http::page::html;
 use crate::http::picture::serve_picture;
+use crate::http::reader;
 use crate::links::conversation;
 use crate::links::state::LinkState;
 use crate::links::store as links;
@@ -106,16 +108,16 @@ pub async fn reply(
     let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
     // Pictures cost more than words: none are taken from who sends too much.
     let limited = state.limits.report.check(&peer).err();
-    let refusal = limited.as_ref().map(|problem| {
-        let told = problem.detail();
-        format!("{told} Nothing you typed is lost; choose new screenshots again.")
-    });
+    let words = words_of(&state, ticket_id).await?;
+    let refusal = limited
+        .as_ref()
+        .map(|problem| format!("{} {}", problem.in_words(&words), words.errors.files_again));
     let once = Uuid::parse_str(text_of(&form.fields, "once")).ok();
     let act = Act {
         once,
         ..Act::new(ticket_id, None, state.clock.now())
     };
-    let (reply, verdict) = reply::read(&state.pool, act.now, form, refusal).await?;
+    let (reply, verdict) = reply::read(&state.pool, act.now, form, &words, refusal).await?;
     let status = match verdict {
         Verdict::Send(body) => return send(&state, &path, &act, &reply, &body).await,
         Verdict::Again => StatusCode::OK,
@@ -161,10 +163,11 @@ pub async fn rate(
     let form = form::read(&request, payload, &state.uploads).await?;
     let text = |name| text_of(&form.fields, name);
     let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
+    let words = words_of(&state, ticket_id).await?;
     let rating = match state.limits.click.check(&peer) {
         Ok(()) => Rating::parse(text("helpful"), text("line"))
-            .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error)),
-        Err(problem) => Err((problem.status(), problem.detail().to_owned())),
+            .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.in_words(&words))),
+        Err(problem) => Err((problem.status(), problem.in_words(&words))),
     };
     let rating = match rating {
         Ok(rating) => rating,
@@ -201,7 +204,14 @@ async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
 }
 
 fn missing() -> Problem {
-    Problem::not_found("This link opens no report.")
+    Problem::not_found("This link opens no report.").with_reason(Reason::NoReport)
+}
+
+/// The language of the ticket's pages.
+async fn words_of(state: &AppState, ticket_id: Uuid) -> Result<Words, Problem> {
+    let ticket = tickets::find(&mut *state.pool.acquire().await?, ticket_id).await?;
+    let language = ticket.ok_or_else(missing)?.language;
+    Ok(reader::current().words_for(&state.config.content, &language))
 }
 
 async fn page_of(
@@ -229,5 +239,7 @@ async fn page_of(
     };
     let href = format!("/t/{token}");
     let url = state.config.base_url.join(&href);
-    Ok(PublicTicketPage::new(href, url, rows, state.clock.now()))
+    let words = reader::current().words_for(&state.config.content, &rows.ticket.language);
+    let now = state.clock.now();
+    Ok(PublicTicketPage::new(href, url, rows, words, now))
 }

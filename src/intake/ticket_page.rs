@@ -1,8 +1,10 @@
 //! A ticket as its reporter sees it, by the secret link.
 
 use askama::Template;
+use askama::filters::Safe;
 use chrono::{DateTime, Utc};
 
+use crate::content::{Failed, Words};
 use crate::http::page::Frame;
 use crate::http::view::When;
 use crate::links::state::LinkState;
@@ -12,6 +14,7 @@ use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::conversation::{Message, MessageAuthor};
 use crate::tickets::message_view::{MessageView, RatingView, ReplyForm};
 use crate::tickets::rating::MAX_LINE_CHARS;
+use crate::tickets::screenshot::MAX_SCREENSHOTS;
 use crate::tickets::status::TicketStatus;
 use crate::tickets::store::Ticket;
 use crate::traces::failure::FailureClass;
@@ -91,18 +94,26 @@ pub struct TicketRows {
 impl PublicTicketPage {
     /// The page of a ticket, at `href`, as it is `now`.
     #[must_use]
-    pub fn new(href: String, url: String, rows: TicketRows, now: DateTime<Utc>) -> Self {
+    pub fn new(
+        href: String,
+        url: String,
+        rows: TicketRows,
+        words: Words,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let when = |at| When::for_reader(at, now, &words);
         let TicketRows { ticket, link, .. } = rows;
         let shots = format!("{href}/screenshots");
         let message_view = |message: Message| {
             let is_staff = message.author == MessageAuthor::Staff;
-            let author = if is_staff { "Support" } else { "You" }.to_owned();
-            MessageView::new(message, author, &shots, &rows.screenshots, now)
+            let (support, you) = (&words.ticket.support, &words.ticket.you);
+            let author = if is_staff { support } else { you }.clone();
+            let sent = when(message.created_at);
+            MessageView::new(message, author, sent, &shots, &rows.screenshots)
         };
         let messages: Vec<_> = rows.messages.into_iter().map(message_view).collect();
         let started_at = rows.started_at.unwrap_or(ticket.occurred_at);
         Self {
-            frame: Frame::public(),
             rate: messages.last().and_then(RateForm::of),
             screenshots: ScreenshotView::of(&shots, &rows.screenshots, None),
             href,
@@ -112,24 +123,68 @@ impl PublicTicketPage {
             reference: ticket.reference,
             action: ticket.action,
             page_url: ticket.page_url,
-            occurred: When::new(ticket.occurred_at, now),
-            created: When::new(ticket.created_at, now),
+            occurred: when(ticket.occurred_at),
+            created: when(ticket.created_at),
             email: ticket.email,
             link: match link.state {
                 LinkState::None => PublicLink::None,
                 LinkState::Waiting => PublicLink::Waiting,
                 LinkState::Missing => PublicLink::Missing,
                 LinkState::Linked => PublicLink::Linked {
-                    started: When::new(started_at, now),
+                    started: when(started_at),
                     failure: link.failure_class,
                 },
             },
-            recovered: link.recovered_at.map(|at| When::new(at, now)),
+            recovered: link.recovered_at.map(when),
             messages,
             reply: ReplyForm::default(),
             is_new: false,
             is_rated: false,
+            frame: Frame::in_words(words),
         }
+    }
+
+    fn title(&self) -> String {
+        let title = &self.frame.words.ticket.title;
+        title.fill(&[("reference", &self.reference)])
+    }
+
+    /// The state in a few words, and in a sentence or two.
+    fn state(&self) -> (&str, &str) {
+        let words = &self.frame.words.ticket;
+        match self.status {
+            TicketStatus::Open => (&words.open, &words.open_text),
+            TicketStatus::Pending => (&words.pending, &words.pending_text),
+            TicketStatus::Solved => (&words.solved, &words.solved_text),
+            TicketStatus::Spam => (&words.spam, &words.spam_text),
+        }
+    }
+
+    fn linked(&self, started: &When) -> Safe<String> {
+        let linked = &self.frame.words.ticket.linked;
+        linked.markup(&[("clock", &started.clock_tag())])
+    }
+
+    fn recovered_since(&self, since: &When) -> Safe<String> {
+        let text = &self.frame.words.ticket.recovered_text;
+        text.markup(&[("clock", &since.clock_tag())])
+    }
+
+    fn answers_to(&self) -> String {
+        let words = &self.frame.words.ticket;
+        match &self.email {
+            Some(email) => words.and_this_page.fill(&[("email", email)]),
+            None => words.this_page.clone(),
+        }
+    }
+
+    fn screenshots_hint(&self) -> String {
+        let hint = &self.frame.words.ticket.screenshots_hint;
+        hint.fill(&[("count", &MAX_SCREENSHOTS)])
+    }
+
+    fn failed(&self, class: FailureClass) -> &Failed {
+        self.frame.words.failures.of(class)
     }
 
     fn is_closed(&self) -> bool {

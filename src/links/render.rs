@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -13,6 +14,8 @@ use super::state::{LinkOrigin, LinkState};
 use super::store::{self, Link};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
+use crate::content::{Content, Words};
+use crate::http::view::When;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
 use crate::outbox::store::{Claimed, MailKind};
@@ -33,6 +36,8 @@ pub struct Renderer {
     pub pool: PgPool,
     /// Under which links stand.
     pub base_url: BaseUrl,
+    /// What reporters read.
+    pub content: Arc<Content>,
     /// The time.
     pub clock: Clock,
     /// Bounds the memory of reading large traces.
@@ -54,14 +59,26 @@ pub async fn render(renderer: Renderer, mail: Claimed) -> Result<MailContent, Re
 /// As all mails to reporters, it brings links of its own, here one a ticket.
 async fn lost_links(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
     let mut conn = renderer.pool.acquire().await?;
+    let newest = tickets::find(&mut conn, mail.ticket_id)
+        .await?
+        .ok_or_else(gone)?;
+    let words = renderer.content.words(&newest.language);
     let mut links = Vec::new();
     for ticket in lost::open_tickets(&mut conn, &mail.recipient).await? {
         let link = fresh_link(renderer, &mut conn, ticket.id).await?;
-        let day = ticket.created_at.format("%-d %b %Y, %H:%M UTC");
-        let kind = kind_label(&ticket.kind);
-        links.push((format!("{}: {kind}, sent {day}", ticket.reference), link));
+        let when = moment(renderer, ticket.created_at, words);
+        let text = words.mails.links_one.fill(&[
+            ("reference", &ticket.reference),
+            ("kind", &kind_in_words(&ticket.kind, words)),
+            ("when", &when),
+        ]);
+        links.push((text, link));
     }
-    Ok(PlainMail::lost_links(links, &renderer.base_url.join("/")).render()?)
+    Ok(PlainMail::lost_links(words, links, &renderer.base_url.join("/")).render()?)
+}
+
+fn moment(renderer: &Renderer, at: DateTime<Utc>, words: &Words) -> String {
+    When::for_reader(at, renderer.clock.now(), words).full
 }
 
 /// Of a reporter's first link only a hash is kept, so each mail brings one of its own.
@@ -77,31 +94,39 @@ async fn fresh_link(
 
 /// What was received, without any word that the reporter chose.
 async fn facts_of(
+    renderer: &Renderer,
     conn: &mut PgConnection,
     ticket: &Ticket,
     link: Option<&Link>,
-) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
+) -> Result<Vec<(String, String)>, sqlx::Error> {
     let shots = attachment::of_ticket(conn, ticket.id, Audience::Reporter).await?;
-    let mut facts = vec![
-        ("Reference", ticket.reference.clone()),
-        ("What failed", kind_label(&ticket.kind).to_owned()),
-        (
-            "When",
-            ticket
-                .occurred_at
-                .format("%-d %b %Y, %H:%M UTC")
-                .to_string(),
-        ),
-    ];
     // As stated: which trace was found for a report without an ID is not what was received.
     let stated = link.filter(|link| link.origin == LinkOrigin::Stated);
-    if let Some(trace_id) = stated.and_then(Link::trace) {
-        facts.push(("Trace ID", trace_id.to_string()));
-    }
-    if !shots.is_empty() {
-        facts.push(("Screenshots", shots.len().to_string()));
-    }
-    Ok(facts)
+    let words = renderer.content.words(&ticket.language);
+    let mails = &words.mails;
+    let facts = [
+        (&mails.fact_reference, Some(ticket.reference.clone())),
+        (
+            &mails.fact_kind,
+            Some(kind_in_words(&ticket.kind, words).to_owned()),
+        ),
+        (
+            &mails.fact_when,
+            Some(moment(renderer, ticket.occurred_at, words)),
+        ),
+        (
+            &mails.fact_trace,
+            stated.and_then(Link::trace).map(|id| id.to_string()),
+        ),
+        (
+            &mails.fact_screenshots,
+            (!shots.is_empty()).then(|| shots.len().to_string()),
+        ),
+    ];
+    let known = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.clone(), value?)));
+    Ok(known.collect())
 }
 
 async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
@@ -130,15 +155,19 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         action: &ticket.action,
         link: &link,
     };
+    let words = renderer.content.words(&ticket.language);
     let mail = match kind {
         MailKind::StaffNotice | MailKind::LostLinks | MailKind::ReportReceived => {
-            let facts = facts_of(&mut conn, &ticket, found.as_ref()).await?;
-            PlainMail::received(about, facts, failure)
+            let facts = facts_of(renderer, &mut conn, &ticket, found.as_ref()).await?;
+            PlainMail::received(about, words, facts, failure)
         }
-        MailKind::Answered => {
-            PlainMail::answered(about, &message, ticket.status == TicketStatus::Solved)
-        }
-        MailKind::Solved => PlainMail::solved(about),
+        MailKind::Answered => PlainMail::answered(
+            about,
+            words,
+            &message,
+            ticket.status == TicketStatus::Solved,
+        ),
+        MailKind::Solved => PlainMail::solved(about, words),
         MailKind::ReplyNotice => PlainMail::reply_notice(about, &message),
     };
     Ok(mail.render()?)
@@ -209,6 +238,17 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
 
 fn read(raw: &RawTrace) -> Result<(Trace, Option<Failure>), crate::traces::assemble::ReadError> {
     Ok((raw.assemble()?, raw.failure()?))
+}
+
+fn kind_in_words<'a>(kind: &str, words: &'a Words) -> &'a str {
+    let kinds = &words.kinds;
+    match kind {
+        "chat" => &kinds.chat,
+        "upload" => &kinds.upload,
+        "workflow" => &kinds.workflow,
+        "api" => &kinds.api,
+        _ => &kinds.other,
+    }
 }
 
 fn kind_label(kind: &str) -> &'static str {

@@ -1,8 +1,11 @@
 //! Mails in plain words: to reporters, who learn nothing internal, and the short one to staff when a reporter writes
 //! again. Pure.
 
+use std::fmt::Display;
+
 use askama::Template;
 
+use crate::content::{Pattern, Words};
 use crate::outbox::message::{MailContent, clean_lines, one_line, shorten};
 use crate::traces::failure::FailureClass;
 
@@ -14,16 +17,18 @@ const MAX_SUBJECT_ACTION_CHARS: usize = 60;
 /// A mail about a ticket: a headline, some sentences, what was written, a link.
 #[derive(Debug)]
 pub struct PlainMail {
+    /// BCP 47 tag of its language.
+    language: String,
     subject: String,
     headline: String,
     sentences: Vec<String>,
     /// What was received, a line each: a name and a value.
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(String, String)>,
     /// Further links: what they lead to, and where.
     links: Vec<(String, String)>,
     /// Whose words, and the words.
     quote: Option<(String, String)>,
-    link_text: &'static str,
+    link_text: String,
     link: String,
     footer: String,
 }
@@ -51,126 +56,111 @@ pub struct About<'a> {
     pub link: &'a str,
 }
 
-const FOOTER: &str = "You get this because this address was given with a report. Whoever has the link can read and \
-                      answer, so keep it to yourself.";
-
 impl PlainMail {
-    /// We have the report. The advice is that of the failure, if the trace showed one already. The facts say what was
-    /// received, and have none of the report's words either.
+    /// We have the report. The advice is that of the failure, if the trace showed one already. None of the report's
+    /// words, in the facts neither: anybody can give anybody's address.
     #[must_use]
     pub fn received(
         about: About<'_>,
-        facts: Vec<(&'static str, String)>,
+        words: &Words,
+        facts: Vec<(String, String)>,
         failure: Option<FailureClass>,
     ) -> Self {
-        let mut sentences = vec![format!(
-            "Thank you. We have your report {} and will look at it. The link below shows what became of it, and lets you add to it.",
-            about.reference
-        )];
-        if let Some(class) = failure {
-            sentences.push(format!(
-                "What we can tell so far: {}. {}",
-                class.label().to_lowercase(),
-                class.advice()
-            ));
-        }
-        // None of the report's words: anybody can give anybody's address.
-        let about = About {
-            action: "",
-            ..about
-        };
+        let mails = &words.mails;
+        let failure = failure.map(|class| words.failures.of(class));
+        let failure = failure.map(|failed| {
+            let values: [(&str, &dyn Display); 2] =
+                [("failure", &failed.found), ("advice", &failed.advice)];
+            mails.failure.fill(&values)
+        });
+        let thanks = mails.received_text.fill(&[("reference", &about.reference)]);
         Self {
-            headline: "We have your report".to_owned(),
+            headline: mails.received.clone(),
+            sentences: [thanks].into_iter().chain(failure).collect(),
             facts,
-            ..Self::to_reporter(about, "We have your report", sentences)
+            ..Self::to_reporter(about, words, &mails.received_subject)
         }
     }
 
     /// Staff wrote `answer`, and may have closed the ticket with it.
     #[must_use]
-    pub fn answered(about: About<'_>, answer: &str, is_solved: bool) -> Self {
-        let mut sentences = Vec::new();
-        if is_solved {
-            sentences.push("Your report is closed as solved. If it still fails, say so by the link below, and it is open again.".to_owned());
-        }
-        sentences.push("Answer by the link below, not to this mail.".to_owned());
+    pub fn answered(about: About<'_>, words: &Words, answer: &str, is_solved: bool) -> Self {
+        let mails = &words.mails;
+        let solved = is_solved.then(|| mails.answered_solved.clone());
         Self {
-            headline: "Support answered your report".to_owned(),
-            quote: Some(("Support wrote".to_owned(), words(answer))),
-            ..Self::to_reporter(about, "Answer to your report", sentences)
+            headline: mails.answered.clone(),
+            sentences: solved
+                .into_iter()
+                .chain([mails.answered_text.clone()])
+                .collect(),
+            quote: Some((mails.wrote.clone(), clean(answer))),
+            ..Self::to_reporter(about, words, &mails.answered_subject)
         }
     }
 
     /// Staff closed the ticket.
     #[must_use]
-    pub fn solved(about: About<'_>) -> Self {
-        let sentences = vec![
-            "Support closed your report as solved.".to_owned(),
-            "If it still fails, say so by the link below, and it is open again.".to_owned(),
-        ];
+    pub fn solved(about: About<'_>, words: &Words) -> Self {
+        let mails = &words.mails;
         Self {
-            headline: "Your report is solved".to_owned(),
-            ..Self::to_reporter(about, "Your report is solved", sentences)
+            headline: mails.solved.clone(),
+            sentences: vec![mails.solved_text.clone()],
+            ..Self::to_reporter(about, words, &mails.solved_subject)
         }
     }
 
     /// Fresh links to the reporter's open tickets, which they asked for: what they lead to, and where. Says none of the
-    /// reports' words, since anybody can give anybody's address.
+    /// reports' words either.
     #[must_use]
-    pub fn lost_links(links: Vec<(String, String)>, start: &str) -> Self {
-        let sentences = vec![
-            "Somebody, most likely you, asked for the links to the reports that were sent with this address. \
-             These are open; links that you had before work as well."
-                .to_owned(),
-        ];
+    pub fn lost_links(words: &Words, links: Vec<(String, String)>, start: &str) -> Self {
+        let mails = &words.mails;
         Self {
-            subject: "The links to your reports".to_owned(),
-            headline: "The links to your reports".to_owned(),
-            sentences,
+            language: words.tag().to_owned(),
+            subject: mails.links_subject.clone(),
+            headline: mails.links_subject.clone(),
+            sentences: vec![mails.links_text.clone()],
             facts: Vec::new(),
             links,
             quote: None,
-            link_text: "Report something else",
+            link_text: mails.links_more.clone(),
             link: start.to_owned(),
-            footer: FOOTER.to_owned(),
+            footer: mails.footer.clone(),
         }
     }
 
     /// The reporter wrote `reply`: to staff.
     #[must_use]
     pub fn reply_notice(about: About<'_>, reply: &str) -> Self {
+        let reference = one_line(about.reference, MAX_SUBJECT_ACTION_CHARS);
+        let action = one_line(about.action, MAX_SUBJECT_ACTION_CHARS);
         Self {
-            headline: format!(
-                "The reporter of {} wrote again",
-                one_line(about.reference, MAX_SUBJECT_ACTION_CHARS)
-            ),
-            quote: Some(("The reporter wrote".to_owned(), words(reply))),
-            link_text: "Open the ticket",
+            language: "en".to_owned(),
+            subject: format!("[{reference}] The reporter wrote: {action}"),
+            headline: format!("The reporter of {reference} wrote again"),
+            sentences: Vec::new(),
+            facts: Vec::new(),
+            links: Vec::new(),
+            quote: Some(("The reporter wrote".to_owned(), clean(reply))),
+            link_text: "Open the ticket".to_owned(),
+            link: about.link.to_owned(),
             footer: String::new(),
-            ..Self::to_reporter(about, "The reporter wrote", Vec::new())
         }
     }
 
-    fn to_reporter(about: About<'_>, what: &str, sentences: Vec<String>) -> Self {
+    fn to_reporter(about: About<'_>, words: &Words, subject: &Pattern) -> Self {
+        let reference = one_line(about.reference, MAX_SUBJECT_ACTION_CHARS);
         let action = one_line(about.action, MAX_SUBJECT_ACTION_CHARS);
-        let action = if action.is_empty() {
-            action
-        } else {
-            format!(": {action}")
-        };
         Self {
-            subject: format!(
-                "[{}] {what}{action}",
-                one_line(about.reference, MAX_SUBJECT_ACTION_CHARS)
-            ),
+            language: words.tag().to_owned(),
+            subject: subject.fill(&[("reference", &reference), ("action", &action)]),
             headline: String::new(),
-            sentences,
+            sentences: Vec::new(),
             facts: Vec::new(),
             links: Vec::new(),
             quote: None,
-            link_text: "Open your report",
+            link_text: words.mails.open.clone(),
             link: about.link.to_owned(),
-            footer: FOOTER.to_owned(),
+            footer: words.mails.footer.clone(),
         }
     }
 
@@ -199,7 +189,7 @@ impl PlainMail {
     }
 }
 
-fn words(text: &str) -> String {
+fn clean(text: &str) -> String {
     shorten(clean_lines(text).trim(), MAX_TEXT_CHARS)
 }
 
@@ -215,8 +205,9 @@ mod tests {
 
     #[test]
     fn the_reporter_gets_link_and_advice() {
-        let facts = vec![("What failed", "Chat".to_owned())];
-        let mail = PlainMail::received(ABOUT, facts, Some(FailureClass::ProviderError))
+        let facts = vec![("What failed".to_owned(), "Chat".to_owned())];
+        let failure = Some(FailureClass::ProviderError);
+        let mail = PlainMail::received(ABOUT, &Words::english(), facts, failure)
             .render()
             .unwrap();
         assert_eq!(mail.subject, "[TD-7F3K2Q] We have your report");
@@ -232,7 +223,9 @@ mod tests {
             );
         }
         assert!(!mail.html.contains("40-page"), "{}", mail.html);
-        let mail = PlainMail::solved(ABOUT).render().unwrap();
+        let mail = PlainMail::solved(ABOUT, &Words::english())
+            .render()
+            .unwrap();
         assert_eq!(
             mail.subject,
             "[TD-7F3K2Q] Your report is solved: uploading a Bcc: x@example.com <b>40-page</b> PDF"
@@ -241,9 +234,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_quoted_and_staff_get_no_footer() {
-        let mail = PlainMail::answered(ABOUT, "Try the other model.\nIt works.", false)
-            .render()
-            .unwrap();
+        let mail = PlainMail::answered(
+            ABOUT,
+            &Words::english(),
+            "Try the other model.\nIt works.",
+            false,
+        )
+        .render()
+        .unwrap();
         assert!(
             mail.text.contains("> Try the other model.\n> It works."),
             "{}",
@@ -254,7 +252,7 @@ mod tests {
             .unwrap();
         assert!(!mail.text.contains("keep it to yourself"), "{}", mail.text);
         assert!(
-            PlainMail::solved(ABOUT)
+            PlainMail::solved(ABOUT, &Words::english())
                 .render()
                 .unwrap()
                 .text

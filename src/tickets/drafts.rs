@@ -6,10 +6,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::attachment::{self, AttachmentInfo, NewAttachment};
-use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot};
+use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot, ShotError};
 use crate::clock::new_id;
 use crate::http::error::Problem;
-use crate::http::form::{Fields, too_many};
+use crate::http::form::Fields;
 use crate::token::{self, Token};
 
 /// Files of a form that was never sent are forgotten after this many hours.
@@ -87,7 +87,7 @@ pub async fn keep(
     token: &str,
     removed: Option<Uuid>,
     files: Vec<Vec<u8>>,
-) -> Result<(Drafts, Option<String>), Problem> {
+) -> Result<(Drafts, Option<ShotError>), Problem> {
     if token.is_empty() && files.is_empty() {
         return Ok((Drafts::default(), None));
     }
@@ -118,12 +118,12 @@ pub async fn keep_all(
     pool: &PgPool,
     now: DateTime<Utc>,
     shots: &[Screenshot],
-) -> Result<(Drafts, Option<String>), Problem> {
+) -> Result<(Drafts, Option<ShotError>), Problem> {
     if shots.is_empty() {
         return Ok((Drafts::default(), None));
     }
     if shots.len() > MAX_SCREENSHOTS {
-        return Ok((Drafts::default(), Some(too_many())));
+        return Ok((Drafts::default(), Some(ShotError::Many)));
     }
     let token = Token::generate();
     let mut conn = pool.acquire().await?;
@@ -144,7 +144,7 @@ async fn store(
     now: DateTime<Utc>,
     hash: [u8; 32],
     shots: &[Screenshot],
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<ShotError>, Problem> {
     if shots.is_empty() {
         return Ok(None);
     }
@@ -157,7 +157,7 @@ async fn store(
     for shot in shots.iter().take(fitting) {
         insert(&mut *conn, now, hash, shot).await?;
     }
-    Ok((fitting < shots.len()).then(too_many))
+    Ok((fitting < shots.len()).then_some(ShotError::Many))
 }
 
 async fn insert(

@@ -1,7 +1,34 @@
 //! The text of a message, as people send it.
 
+use crate::content::Words;
+
 /// Most characters of a message: as many as a report's.
 pub const MAX_MESSAGE_CHARS: usize = 10_000;
+
+/// Why a message is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// It says nothing.
+    #[error("Write something first.")]
+    Missing,
+    /// It has so many characters.
+    #[error("This has {0} characters; at most {MAX_MESSAGE_CHARS} are taken.")]
+    TooLong(usize),
+}
+
+impl MessageError {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let errors = &words.errors;
+        match self {
+            Self::Missing => errors.message_missing.clone(),
+            Self::TooLong(count) => errors
+                .message_long
+                .fill(&[("count", &count), ("most", &MAX_MESSAGE_CHARS)]),
+        }
+    }
+}
 
 /// Text that Postgres keeps and a page shows: line breaks are `\n`, other control characters are dropped.
 #[must_use]
@@ -17,14 +44,12 @@ pub fn clean_text(text: &str) -> String {
 /// A message: something, and not more than a report may say.
 ///
 /// # Errors
-/// The rule that it breaks, in a sentence.
-pub fn message_body(typed: &str) -> Result<String, String> {
+/// The rule that it breaks.
+pub fn message_body(typed: &str) -> Result<String, MessageError> {
     let body = clean_text(typed);
     match body.chars().count() {
-        0 => Err("Write something first.".to_owned()),
+        0 => Err(MessageError::Missing),
         1..=MAX_MESSAGE_CHARS => Ok(body),
-        count => Err(format!(
-            "This has {count} characters; at most {MAX_MESSAGE_CHARS} are taken."
-        )),
+        count => Err(MessageError::TooLong(count)),
     }
 }

@@ -1,7 +1,5 @@
 //! A conversation and the box under it as pages show them.
 
-use chrono::{DateTime, Utc};
-
 use super::attachment::AttachmentInfo;
 use super::attachment_view::ScreenshotView;
 use super::conversation::{Message, MessageAuthor};
@@ -45,9 +43,9 @@ impl MessageView {
     pub fn new(
         message: Message,
         author: String,
+        sent: When,
         base: &str,
         screenshots: &[AttachmentInfo],
-        now: DateTime<Utc>,
     ) -> Self {
         Self {
             id: message.id.to_string(),
@@ -55,7 +53,7 @@ impl MessageView {
             is_staff: message.author == MessageAuthor::Staff,
             is_internal: message.is_internal,
             body: message.body,
-            sent: When::new(message.created_at, now),
+            sent,
             screenshots: ScreenshotView::of(base, screenshots, Some(message.id)),
             rating: message.is_helpful.map(|is_helpful| RatingView {
                 is_helpful,

@@ -6,9 +6,33 @@ use uuid::Uuid;
 
 use super::event::{self, TicketEventKind};
 use super::message::clean_text;
+use crate::content::Words;
 
 /// Longest line that goes with a rating, in characters.
 pub const MAX_LINE_CHARS: usize = 500;
+
+/// Why a rating is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RatingError {
+    /// It says neither yes nor no.
+    NotChosen,
+    /// Its line has so many characters.
+    TooLong(usize),
+}
+
+impl RatingError {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let errors = &words.errors;
+        match self {
+            Self::NotChosen => errors.rating_choose.clone(),
+            Self::TooLong(count) => errors
+                .message_long
+                .fill(&[("count", &count), ("most", &MAX_LINE_CHARS)]),
+        }
+    }
+}
 
 /// A reporter's judgement of an answer.
 #[derive(Debug, Clone)]
@@ -23,19 +47,17 @@ impl Rating {
     /// Reads a rating; the line may be empty.
     ///
     /// # Errors
-    /// The rule that it breaks, in a sentence.
-    pub fn parse(is_helpful: &str, line: &str) -> Result<Self, String> {
+    /// The rule that it breaks.
+    pub fn parse(is_helpful: &str, line: &str) -> Result<Self, RatingError> {
         let is_helpful = match is_helpful {
             "yes" => true,
             "no" => false,
-            _ => return Err("Choose yes or no.".to_owned()),
+            _ => return Err(RatingError::NotChosen),
         };
         let line = clean_text(line).replace('\n', " ");
         let count = line.chars().count();
         if count > MAX_LINE_CHARS {
-            return Err(format!(
-                "This has {count} characters; at most {MAX_LINE_CHARS} are taken."
-            ));
+            return Err(RatingError::TooLong(count));
         }
         Ok(Self {
             is_helpful,

@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use super::drafts::{self, FilesIntent};
 use super::message::message_body;
 use super::message_view::ReplyForm;
+use crate::content::Words;
 use crate::http::error::Problem;
 use crate::http::form::{Fields, Form};
 
@@ -20,7 +21,7 @@ pub enum Verdict {
     Refused,
 }
 
-/// Reads the form. `refusal` says why nothing is taken at present, not even files.
+/// Reads the form, and says in these words what is wrong with it. `refusal` says why nothing is taken at present, not even files.
 ///
 /// # Errors
 /// [`Problem`] when files can't be kept now.
@@ -28,6 +29,7 @@ pub async fn read(
     pool: &PgPool,
     now: DateTime<Utc>,
     form: Form,
+    words: &Words,
     refusal: Option<String>,
 ) -> Result<(ReplyForm, Verdict), Problem> {
     let text = |name| text_of(&form.fields, name);
@@ -38,15 +40,28 @@ pub async fn read(
     } else {
         Vec::new()
     };
+    let trouble = form
+        .trouble
+        .map(|trouble| (trouble.is_of_files(), trouble.in_words(words)));
     let (drafts, files_error) = drafts::keep(pool, now, text("draft"), removed, files).await?;
     let body = message_body(text("body"));
-    let rule = body.as_ref().err().filter(|_| intent.is_none()).cloned();
+    let rule = body.as_ref().err().filter(|_| intent.is_none());
+    let lost = |files: bool| {
+        let lost = trouble
+            .as_ref()
+            .filter(|(is_of_files, _)| *is_of_files == files);
+        lost.map(|(_, said)| said.clone())
+    };
     let reply = ReplyForm {
         body: text("body").to_owned(),
-        error: refusal.or(rule),
+        error: refusal
+            .or_else(|| lost(false))
+            .or_else(|| rule.map(|rule| rule.in_words(words))),
         is_note: text("visibility") == "note",
         drafts,
-        files_error,
+        files_error: files_error
+            .map(|error| error.in_words(words))
+            .or_else(|| lost(true)),
         ..ReplyForm::default()
     };
     let verdict = match body {

@@ -10,13 +10,14 @@ use image::{
 };
 use tokio::sync::Semaphore;
 
+use crate::content::Words;
 use crate::http::error::Problem;
-use crate::http::form::{MAX_FILE_BYTES, MAX_FILES, too_large};
+use crate::http::form::{MAX_FILE_BYTES, MAX_FILE_MIB, MAX_FILES, too_large, too_many};
 
 /// Screenshots a report may have.
 pub const MAX_SCREENSHOTS: usize = MAX_FILES;
 /// Longest side: two 4K screens side by side.
-const MAX_SIDE: u32 = 8_000;
+pub const MAX_SIDE: u32 = 8_000;
 /// Memory for a decoded picture: 5,120 x 2,880 pixels of 4 bytes are 59 MB.
 const MAX_DECODED_BYTES: u64 = 64 * 1024 * 1024;
 /// Frames kept of an animation; what shows a failure takes a few seconds.
@@ -27,6 +28,40 @@ const MAX_ANIMATION_PIXELS: u64 = MAX_DECODED_BYTES / 4;
 const JPEG_QUALITY: u8 = 88;
 /// A picture encoded anew may grow; one that grows beyond this is refused.
 const MAX_STORED_BYTES: usize = 2 * MAX_FILE_BYTES;
+
+/// Why a picture is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences say what each is")]
+pub enum ShotError {
+    #[error("{}", too_large())]
+    Large,
+    #[error("A screenshot must be a PNG, JPEG, WebP or GIF picture.")]
+    Format,
+    #[error("This picture is too large: at most {MAX_SIDE} pixels a side, and 16 million in all.")]
+    Pixels,
+    #[error("This picture can't be read; it may be damaged. Take the screenshot again.")]
+    Broken,
+    #[error("This picture is too large once it is unpacked.")]
+    Unpacked,
+    #[error("{}", too_many())]
+    Many,
+}
+
+impl ShotError {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let errors = &words.errors;
+        match self {
+            Self::Large => errors.file_large.fill(&[("most", &MAX_FILE_MIB)]),
+            Self::Format => errors.file_format.clone(),
+            Self::Pixels => errors.file_pixels.fill(&[("most", &MAX_SIDE)]),
+            Self::Broken => errors.file_broken.clone(),
+            Self::Unpacked => errors.file_unpacked.clone(),
+            Self::Many => errors.files_many.fill(&[("most", &MAX_SCREENSHOTS)]),
+        }
+    }
+}
 
 /// A picture that may be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +83,7 @@ static AT_A_TIME: Semaphore = Semaphore::const_new(1);
 ///
 /// # Errors
 /// 503 when the service stops.
-pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Vec<Result<Screenshot, String>>, Problem> {
+pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Vec<Result<Screenshot, ShotError>>, Problem> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
@@ -63,20 +98,20 @@ pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Vec<Result<Screenshot, Stri
 /// Takes a picture. Takes up to 130 MiB of memory and a second of time: not for the thread that serves requests.
 ///
 /// # Errors
-/// What is wrong with it, in a sentence for the person who sent it.
-pub fn take(file: &[u8]) -> Result<Screenshot, String> {
+/// What is wrong with it.
+pub fn take(file: &[u8]) -> Result<Screenshot, ShotError> {
     if file.len() > MAX_FILE_BYTES {
-        return Err(too_large());
+        return Err(ShotError::Large);
     }
     let format = image::guess_format(file).ok();
     let shot = match format {
         Some(ImageFormat::Png | ImageFormat::WebP) => still(file, ImageFormat::Png),
         Some(ImageFormat::Jpeg) => still(file, ImageFormat::Jpeg),
         Some(ImageFormat::Gif) => animation(file),
-        _ => return Err("A screenshot must be a PNG, JPEG, WebP or GIF picture.".to_owned()),
+        _ => return Err(ShotError::Format),
     }?;
     if shot.content.len() > MAX_STORED_BYTES {
-        return Err("This picture is too large once it is unpacked.".to_owned());
+        return Err(ShotError::Unpacked);
     }
     Ok(shot)
 }
@@ -89,18 +124,14 @@ fn limits() -> Limits {
     limits
 }
 
-fn unreadable(error: &image::ImageError) -> String {
+fn unreadable(error: &image::ImageError) -> ShotError {
     match error {
-        image::ImageError::Limits(_) => {
-            format!(
-                "This picture is too large: at most {MAX_SIDE} pixels a side, and 16 million in all."
-            )
-        }
-        _ => "This picture can't be read; it may be damaged. Take the screenshot again.".to_owned(),
+        image::ImageError::Limits(_) => ShotError::Pixels,
+        _ => ShotError::Broken,
     }
 }
 
-fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
+fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, ShotError> {
     let mut reader = ImageReader::new(Cursor::new(file));
     reader.set_format(image::guess_format(file).map_err(|error| unreadable(&error))?);
     reader.limits(limits());
@@ -110,9 +141,7 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
     let (width, height) = decoder.dimensions();
     let as_shown = u64::from(width) * u64::from(height) * 4;
     if as_shown.max(decoder.total_bytes()) > MAX_DECODED_BYTES {
-        return Err(unreadable(&image::ImageError::Limits(
-            image::error::LimitError::from_kind(image::error::LimitErrorKind::DimensionError),
-        )));
+        return Err(ShotError::Pixels);
     }
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(&error))?;
     picture.apply_orientation(orientation);
@@ -135,7 +164,7 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, String> {
     })
 }
 
-fn animation(file: &[u8]) -> Result<Screenshot, String> {
+fn animation(file: &[u8]) -> Result<Screenshot, ShotError> {
     let mut decoder = GifDecoder::new(Cursor::new(file)).map_err(|error| unreadable(&error))?;
     decoder
         .set_limits(limits())
@@ -236,7 +265,7 @@ mod tests {
         png[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
         let crc = crc32fast::hash(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(take(&png).unwrap_err().contains("too large"));
+        assert_eq!(take(&png).unwrap_err(), ShotError::Pixels);
     }
 
     #[test]

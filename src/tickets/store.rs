@@ -5,6 +5,7 @@ use sqlx::{PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::event::TicketEventKind;
+use super::recovery::RecoveryStep;
 use super::spam::SpamSign;
 use super::status::TicketStatus;
 
@@ -12,7 +13,8 @@ use super::status::TicketStatus;
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql, 0011_guard.sql and 0013_conversation.sql"
+    reason = "the columns, documented in migrations/0003_tickets.sql, 0009_readers.sql, 0011_guard.sql and \
+              0013_conversation.sql"
 )]
 pub struct Ticket {
     pub id: Uuid,
@@ -29,6 +31,8 @@ pub struct Ticket {
     pub page_url: String,
     pub occurred_at: DateTime<Utc>,
     pub email: Option<String>,
+    pub language: String,
+    pub tried: Vec<RecoveryStep>,
     pub spam_signs: Vec<SpamSign>,
 }
 
@@ -53,7 +57,8 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Ticket>, s
         Ticket,
         r#"SELECT ticket.id, reference, status AS "status: TicketStatus", assignee_id, staff.email AS "assignee?",
                   revision, ticket.created_at, updated_at, source::text AS "source!", kind::text AS "kind!", action,
-                  page_url, occurred_at, ticket.email, spam_signs AS "spam_signs: Vec<SpamSign>"
+                  page_url, occurred_at, ticket.email, language, tried AS "tried: Vec<RecoveryStep>",
+                  spam_signs AS "spam_signs: Vec<SpamSign>"
            FROM tickets AS ticket LEFT JOIN staff ON staff.id = assignee_id WHERE ticket.id = $1"#,
         id,
     )

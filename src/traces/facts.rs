@@ -130,12 +130,12 @@ impl<'a> SpanFacts<'a> {
         for event in span.events() {
             told.hear(Detail::Event(event?));
         }
-        Ok(Self::new(span, id, service, told))
+        Ok(Self::new(span, id, service, &told))
     }
 
     /// Of a span and what it told.
     #[must_use]
-    pub fn new(span: &SpanView<'a>, id: SpanId, service: &'a str, told: Told<'a>) -> Self {
+    pub fn new(span: &SpanView<'a>, id: SpanId, service: &'a str, told: &Told<'a>) -> Self {
         Self {
             id,
             parent_id: SpanId::from_bytes(span.parent_span_id),

@@ -1,19 +1,23 @@
 //! The SQL of traces: parts in, parts out, partitions by day.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, query, query_scalar};
+use sqlx::{AssertSqlSafe, PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::copy;
 use super::ids::{SpanId, TraceId};
 use super::part::TracePart;
-use crate::db::grouped::{Lookup, MAX_KEYS, padded};
 
 /// Most bytes of one trace, decompressed, that are read at once: as much as one export may bring.
 pub const MAX_TRACE_BYTES: i64 = 64 * 1024 * 1024;
+/// A part up to this size, decompressed, is read at once; most are a hundredth of it.
+const USUAL_PART_BYTES: i32 = 2 * 1024 * 1024;
+/// A trace of up to this many parts is read at once: 32 * 2 MiB are [`MAX_TRACE_BYTES`].
+const USUAL_PARTS: i64 = 32;
+/// IDs of one query: as many as its statement has parameters. Not one parameter that is an array: Postgres expects
+/// ten elements of an unknown array, so that a plan made for the one at hand always looks cheaper than the kept plan,
+/// and every query would be planned anew, over all partitions.
+const MAX_KEYS: usize = 8;
 /// Days for which partitions stand ready, today among them: a stopped maintenance task is noticed long before.
 pub const PARTITION_DAYS_AHEAD: u64 = 4;
 /// Traces looked into for a span: of two million parts of 50 spans, 0.02 others share four bytes with it.
@@ -67,51 +71,70 @@ pub async fn find(
     conn: &mut PgConnection,
     trace_id: TraceId,
 ) -> Result<Option<StoredTrace>, sqlx::Error> {
-    Ok(find_all(conn, &[trace_id]).await?.remove(&trace_id))
+    let parts = match find_usual(&mut *conn, trace_id).await? {
+        Some(parts) => parts,
+        None => find_large(conn, trace_id).await?,
+    };
+    Ok((!parts.is_empty()).then(|| whole(parts)))
 }
 
-/// Reads those of the traces, 1 to [`MAX_KEYS`], that are stored, from both tables.
-///
-/// # Errors
-/// The database's.
-pub async fn find_all(
+/// `None` when the trace has more or larger parts than usual, and their sizes must be looked at first.
+async fn find_usual(
     conn: &mut PgConnection,
-    trace_ids: &[TraceId],
-) -> Result<HashMap<TraceId, StoredTrace>, sqlx::Error> {
-    let [k1, k2, k3, k4, k5, k6, k7, k8] = padded(trace_ids).map(TraceId::as_uuid);
+    trace_id: TraceId,
+) -> Result<Option<Vec<StoredPart>>, sqlx::Error> {
     let rows = query!(
-        // Cut before payloads are fetched: a client's bug may put a million parts under one ID. A part that is in
-        // both tables counts twice here, hence twice the bound.
-        r#"SELECT trace_id AS "trace_id!", part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!"
-           FROM (
-               SELECT trace_id, part_id, raw_bytes, payload,
-                      sum(raw_bytes) OVER (PARTITION BY trace_id ORDER BY part_id ROWS UNBOUNDED PRECEDING)
-                          - raw_bytes AS before
-               FROM (
-                   SELECT trace_id, part_id, raw_bytes, payload FROM trace_parts
-                   UNION ALL
-                   SELECT trace_id, part_id, raw_bytes, payload FROM pinned_parts
-               ) AS both_tables
-               WHERE trace_id IN ($1, $2, $3, $4, $5, $6, $7, $8)
+        r#"SELECT part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload FROM (
+               SELECT part_id, raw_bytes, CASE WHEN raw_bytes <= $2 THEN payload END AS payload
+               FROM trace_parts WHERE trace_id = $1
+               UNION ALL
+               SELECT part_id, raw_bytes, CASE WHEN raw_bytes <= $2 THEN payload END
+               FROM pinned_parts WHERE trace_id = $1
            ) AS parts
-           WHERE before <= 2 * $9::bigint"#,
-        k1, k2, k3, k4, k5, k6, k7, k8,
-        MAX_TRACE_BYTES,
+           LIMIT $3"#,
+        trace_id.as_uuid(),
+        USUAL_PART_BYTES,
+        USUAL_PARTS + 1,
     )
     .fetch_all(conn)
     .await?;
-    let mut found: HashMap<TraceId, Vec<StoredPart>> = HashMap::new();
-    for row in rows {
-        if let Some(trace_id) = TraceId::from_uuid(row.trace_id) {
-            found.entry(trace_id).or_default().push(StoredPart {
-                part_id: row.part_id,
-                raw_bytes: row.raw_bytes,
-                payload: row.payload,
-            });
-        }
+    if i64::try_from(rows.len()).is_ok_and(|count| count > USUAL_PARTS) {
+        return Ok(None);
     }
-    let traces = found.into_iter();
-    Ok(traces.map(|(id, parts)| (id, whole(parts))).collect())
+    let parts = rows.into_iter().map(|row| {
+        Some(StoredPart {
+            part_id: row.part_id,
+            raw_bytes: row.raw_bytes,
+            payload: row.payload?,
+        })
+    });
+    Ok(parts.collect())
+}
+
+/// Cut before payloads are fetched: a client's bug may put a million parts under one ID. A part that is in both
+/// tables counts twice here, hence twice the bound.
+async fn find_large(
+    conn: &mut PgConnection,
+    trace_id: TraceId,
+) -> Result<Vec<StoredPart>, sqlx::Error> {
+    query_as!(
+        StoredPart,
+        r#"SELECT part_id AS "part_id!", raw_bytes AS "raw_bytes!", payload AS "payload!"
+           FROM (
+               SELECT part_id, raw_bytes, payload,
+                      sum(raw_bytes) OVER (ORDER BY part_id ROWS UNBOUNDED PRECEDING) - raw_bytes AS before
+               FROM (
+                   SELECT part_id, raw_bytes, payload FROM trace_parts WHERE trace_id = $1
+                   UNION ALL
+                   SELECT part_id, raw_bytes, payload FROM pinned_parts WHERE trace_id = $1
+               ) AS both_tables
+           ) AS parts
+           WHERE before <= 2 * $2::bigint"#,
+        trace_id.as_uuid(),
+        MAX_TRACE_BYTES,
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Oldest first. Newest pins and parts overlap: a part that is in both tables counts once. The first part always
@@ -131,20 +154,12 @@ fn whole(mut parts: Vec<StoredPart>) -> StoredTrace {
     }
 }
 
-/// Traces by their ID.
-pub struct Traces;
-
-impl Lookup for Traces {
-    type Key = TraceId;
-    type Found = Arc<StoredTrace>;
-
-    async fn look(
-        conn: &mut PgConnection,
-        ids: &[TraceId],
-    ) -> Result<HashMap<TraceId, Arc<StoredTrace>>, sqlx::Error> {
-        let found = find_all(conn, ids).await?.into_iter();
-        Ok(found.map(|(id, stored)| (id, Arc::new(stored))).collect())
-    }
+/// Of fewer than [`MAX_KEYS`] the first one stands for the missing ones.
+fn padded(ids: &[Uuid]) -> [Uuid; MAX_KEYS] {
+    std::array::from_fn(|index| {
+        let id = ids.get(index).or(ids.first());
+        id.copied().unwrap_or_default()
+    })
 }
 
 /// Which of these traces are stored.

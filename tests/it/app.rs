@@ -423,8 +423,18 @@ impl TestApp {
 
     /// Runs the `tracedesk` program on this service's database; `stdin` is what it reads.
     pub(crate) async fn run(&self, arguments: &[&str], stdin: &str) -> Output {
+        self.run_set(arguments, &[], stdin).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn run_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+        self.run_set(arguments, settings, "").await
+    }
+
+    async fn run_set(&self, arguments: &[&str], settings: &[(&str, &str)], stdin: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tracedesk"))
             .args(arguments)
+            .envs(settings.iter().copied())
             .current_dir(self.data.path())
             .env_remove("DATABASE_DIRECT_URL")
             .env("DATABASE_URL", database_url(&self.pool))

@@ -10,6 +10,7 @@ mod access;
 mod app;
 mod browser;
 mod cluster;
+mod content;
 mod conversation;
 mod embedded;
 mod failures;

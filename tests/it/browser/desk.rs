@@ -403,9 +403,7 @@ async fn a_ticket_is_answered_solved_and_reopened() {
     browser
         .until("document.querySelector('.crumbs').innerText.includes('Spam')")
         .await;
-    browser
-        .click("form[action$='/reopening'] button")
-        .await;
+    browser.click("form[action$='/reopening'] button").await;
     browser
         .until("document.querySelector('.crumbs').innerText.includes('Open')")
         .await;
