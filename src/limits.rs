@@ -23,6 +23,8 @@ pub struct Limits {
     pub check: RateLimit,
     /// Answers that solved something, and other clicks that are only counted.
     pub click: RateLimit,
+    /// Lost links asked for by one source: a person who mistypes, then one a minute.
+    pub lost: RateLimit,
     /// Traces of our own requests that are stored: a burst of 1,000, then 100 a second, 8.6 million a day at most.
     own_traces: DefaultDirectRateLimiter,
 }
@@ -43,6 +45,7 @@ impl Default for Limits {
             report: RateLimit::new(times(100), Duration::from_secs(2)),
             check: RateLimit::new(times(30), Duration::from_secs(2)),
             click: RateLimit::new(times(20), Duration::from_secs(6)),
+            lost: RateLimit::new(times(10), Duration::from_mins(1)),
             own_traces: DefaultDirectRateLimiter::direct(
                 Quota::per_second(times(100)).allow_burst(times(1_000)),
             ),

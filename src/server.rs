@@ -75,6 +75,11 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .service(page("/").route(read().to(intake::form::show)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
+        .service(
+            page("/lost")
+                .route(read().to(intake::lost::show))
+                .route(web::post().to(intake::lost::ask)),
+        )
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
         .service(at("/t/{token}/closure", "POST").route(web::post().to(intake::ticket::close)))
         .service(at("/drafts/{token}/{id}", "GET").route(read().to(intake::drafts::show)))
@@ -82,6 +87,7 @@ fn routes(config: &mut web::ServiceConfig) {
             at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
         )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
+        .service(at("/t/{token}/ratings", "POST").route(web::post().to(intake::ticket::rate)))
         .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
         .configure(desk_routes)
         .service(at("/livez", "GET").route(read().to(health::live)))
@@ -110,19 +116,14 @@ fn desk_routes(config: &mut web::ServiceConfig) {
             at("/desk/tickets/{id}/screenshots/{picture}", "GET")
                 .route(read().to(desk::ticket::screenshot)),
         )
+        .service(at("/desk/tickets/{id}/messages", "POST").route(web::post().to(desk::act::write)))
+        .service(at("/desk/tickets/{id}/closure", "POST").route(web::post().to(desk::act::close)))
         .service(
-            at("/desk/tickets/{id}/messages", "POST")
-                .route(web::post().to(desk::ticket::add_message)),
+            at("/desk/tickets/{id}/reopening", "POST").route(web::post().to(desk::act::reopen)),
         )
-        .service(
-            at("/desk/tickets/{id}/closure", "POST").route(web::post().to(desk::ticket::close)),
-        )
-        .service(
-            at("/desk/tickets/{id}/reopening", "POST").route(web::post().to(desk::ticket::reopen)),
-        )
-        .service(
-            at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::ticket::mark_spam)),
-        )
+        .service(at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::act::mark_spam)))
+        .service(at("/desk/tickets/{id}/assignee", "POST").route(web::post().to(desk::act::assign)))
+        .service(at("/desk/tickets/{id}/undo", "POST").route(web::post().to(desk::act::undo)))
         .service(at("/desk/tickets/{id}/link", "POST").route(web::post().to(desk::ticket::link)))
         .service(
             at("/desk/tickets/{id}/link-rejection", "POST")

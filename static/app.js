@@ -153,12 +153,12 @@ function isWriting() {
 
 // "Thank you" is said once: the address that a reporter keeps is that of the ticket alone.
 function keepLinkClean() {
-  if (new URLSearchParams(location.search).has("sent")) history.replaceState(null, "", location.pathname);
+  if (new URLSearchParams(location.search).has("sent") || new URLSearchParams(location.search).has("rated")) history.replaceState(null, "", location.pathname);
 }
 
 // Times of public pages are the reporter's own; `title` and `datetime` keep the exact ones. Seconds say nothing here.
 const LOCALE = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
-function localTimes(part = document) {
+export function localTimes(part = document) {
   for (const time of part.querySelectorAll("time[data-local]")) {
     const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
     const style = time.dataset.local === "date" ? { day: "numeric", month: "short", year: "numeric", ...clock } : clock;

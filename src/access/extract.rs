@@ -17,6 +17,7 @@ use super::session;
 use super::store::{self, KeyRow, SessionRow};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
+use crate::http::form::parse_form;
 use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
 use crate::token;
@@ -173,6 +174,18 @@ impl Staff {
         }
     }
 
+    /// Goes on only with a form of theirs: one that carries their session's token.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_token(&self, token: &str) -> Result<(), Problem> {
+        if bool::from(token.as_bytes().ct_eq(self.session.csrf_token.as_bytes())) {
+            return Ok(());
+        }
+        let detail = "The form did not come from this session. Reload the page and send it again.";
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+
     #[tracing::instrument(name = "check session", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, StaffError> {
         let state = state_of(&request)?;
@@ -234,11 +247,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for StaffForm<T> {
                 .iter()
                 .find(|(name, _)| name == "csrf_token")
                 .map_or("", |(_, value)| value);
-            if !bool::from(token.as_bytes().ct_eq(staff.session.csrf_token.as_bytes())) {
-                let detail =
-                    "The form did not come from this session. Reload the page and send it again.";
-                return Err(Problem::new(StatusCode::FORBIDDEN, detail).into());
-            }
+            staff.require_token(token)?;
             Ok(Self {
                 staff,
                 fields: parse_form(&body)?,
@@ -267,17 +276,4 @@ pub async fn read_form(
             body::BodyError::TooLarge => Problem::too_large(MAX_FORM_BYTES),
             _ => broken(),
         })
-}
-
-/// Reads the fields of an urlencoded body.
-///
-/// # Errors
-/// 400 naming what is missing.
-pub fn parse_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_urlencoded::from_bytes(body).map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("The form could not be read: {error}."),
-        )
-    })
 }

@@ -228,6 +228,32 @@ pub async fn find_staff(
     .await
 }
 
+/// A member of staff, by what others know of them.
+#[derive(Debug, Clone)]
+pub struct Colleague {
+    /// Their ID.
+    pub id: Uuid,
+    /// Their address.
+    pub email: String,
+}
+
+/// Most members of staff in a list of whom a ticket may be given to.
+const MAX_COLLEAGUES: i64 = 500;
+
+/// All members of staff, by address.
+///
+/// # Errors
+/// The database's.
+pub async fn colleagues(conn: &mut PgConnection) -> Result<Vec<Colleague>, sqlx::Error> {
+    query_as!(
+        Colleague,
+        "SELECT id, email FROM staff ORDER BY lower(email) LIMIT $1",
+        MAX_COLLEAGUES
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// A session and who has it.
 #[derive(Debug, Clone)]
 pub struct SessionRow {

@@ -30,8 +30,9 @@ use crate::links::conversation;
 use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::tickets as listed;
 use crate::state::AppState;
+use crate::tickets::change::Act;
+use crate::tickets::conversation::Said;
 use crate::tickets::status::TicketStatus;
-use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -257,19 +258,16 @@ impl Stage {
         let at = report_at + Duration::minutes(then.after);
         let config = &self.state.config;
         if let Some(body) = &then.reporter {
-            conversation::reply(conn, config, ticket_id, body, at).await?;
+            let act = Act::new(ticket_id, None, at);
+            conversation::say(conn, config, &act, &Said::text(body)).await?;
         }
         if let Some(body) = &then.staff {
-            let staff = self.staff(conn).await?;
-            conversation::answer(conn, config, ticket_id, staff, body, at).await?;
+            let act = Act::new(ticket_id, Some(self.staff(conn).await?), at);
+            conversation::say(conn, config, &act, &Said::text(body)).await?;
         }
         if let Some(status) = then.status {
-            let staff = self.staff(conn).await?;
-            if status == TicketStatus::Solved {
-                conversation::close(conn, config, ticket_id, staff, at).await?;
-            } else {
-                tickets::set_status(conn, ticket_id, status, Some(staff), at).await?;
-            }
+            let act = Act::new(ticket_id, Some(self.staff(conn).await?), at);
+            conversation::set_status(conn, config, &act, status).await?;
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ sections! {
         finding: Finding,
         failures: Failures,
         ticket: Ticket,
+        lost: Lost,
         mails: Mails,
         problems: Problems,
     }
@@ -229,6 +230,9 @@ sections! {
         files_many: Pattern,
         message_missing: String,
         message_long: Pattern,
+        rating_choose: String,
+        files_again: String,
+        email_missing: String,
     }
     /// What a trace ID tells whoever has it.
     Finding {
@@ -289,6 +293,34 @@ sections! {
         add: String,
         reply: String,
         send: String,
+        recovered: String,
+        recovered_text: Pattern,
+        recovered_yes: String,
+        new_answer: String,
+        helpful: String,
+        yes: String,
+        no: String,
+        thanks: String,
+        was_helpful: String,
+        was_not_helpful: String,
+        line: String,
+        line_question: String,
+        line_hint: String,
+        screenshots_hint: Pattern,
+        reload: String,
+        reload_link: String,
+    }
+    /// "Find your report again".
+    Lost {
+        crumb: String,
+        title: String,
+        text: String,
+        email: String,
+        send: String,
+        sent: String,
+        sent_text: Pattern,
+        nothing: String,
+        again: String,
     }
     /// Mails to the reporter.
     Mails {
@@ -305,6 +337,16 @@ sections! {
         solved_text: String,
         open: String,
         footer: String,
+        answered_solved: String,
+        fact_reference: String,
+        fact_kind: String,
+        fact_when: String,
+        fact_trace: String,
+        fact_screenshots: String,
+        links_subject: String,
+        links_text: String,
+        links_one: Pattern,
+        links_more: String,
     }
     /// Pages in place of others.
     Problems {

@@ -1,5 +1,6 @@
 //! The pages of support staff.
 
+pub mod act;
 pub mod candidates_view;
 pub mod failures;
 pub mod failures_page;

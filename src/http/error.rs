@@ -154,6 +154,13 @@ impl Problem {
         self.reason
     }
 
+    /// In a sentence for a reader of these words; in English where there is none in them.
+    #[must_use]
+    pub fn in_words(&self, words: &Words) -> String {
+        self.reason
+            .map_or_else(|| self.detail.clone(), |reason| reason.in_words(words))
+    }
+
     /// The same error with another status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {

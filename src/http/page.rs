@@ -160,6 +160,13 @@ impl Frame {
         name.fill(&[("number", &number)])
     }
 
+    /// What the button is called that takes a screenshot away.
+    #[must_use]
+    pub fn remove_screenshot(&self, number: usize) -> String {
+        let name = &self.words.form.remove_screenshot;
+        name.fill(&[("number", &number)])
+    }
+
     /// What the page says it belongs to.
     #[must_use]
     pub fn product(&self) -> &str {

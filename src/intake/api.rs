@@ -7,20 +7,20 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::drafts::{self, Drafts};
-use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
 use super::refusal::Refused;
 use super::report::{RawReport, Report};
-use super::screenshot;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body;
 use crate::http::error::{ApiResult, FieldError, Problem};
+use crate::http::form::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use crate::http::reader::Reader;
 use crate::links::json::{TicketJson, TraceJson};
 use crate::links::store::Link;
 use crate::state::AppState;
+use crate::tickets::drafts::{self, Drafts};
+use crate::tickets::screenshot::{self, ShotError};
 use crate::tickets::status::TicketStatus;
 
 /// Longest `Idempotency-Key`: four times a UUID, with room.
@@ -176,9 +176,9 @@ struct Arrived {
 async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
     let shots = screenshot::take_all(arrived.files).await?;
-    let refused = |refusal| Refused {
+    let refused = |refusal: ShotError| Refused {
         field: "attachments",
-        refusal,
+        refusal: refusal.into(),
     };
     let file_error = shots.as_ref().err().copied().map(refused);
     let mut errors = arrived.mistyped;
@@ -191,7 +191,7 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
     let (Ok(report), Ok(shots), true) = (parsed, shots, errors.is_empty()) else {
         return Err(Problem::invalid(errors));
     };
-    match drafts::keep_all(state, &shots).await? {
+    match drafts::keep_all(&state.pool, state.clock.now(), &shots).await? {
         (drafts, None) => Ok((report, drafts)),
         (_, Some(refusal)) => Err(Problem::invalid(vec![refused(refusal).into()])),
     }
@@ -202,9 +202,9 @@ async fn read_report(
     payload: web::Payload,
     state: &AppState,
 ) -> Result<Arrived, Problem> {
-    match fields::mime_of(request).as_str() {
+    match form::mime_of(request).as_str() {
         "multipart/form-data" => {
-            let form = fields::read(request, payload, &state.uploads).await?;
+            let form = form::read(request, payload, &state.uploads).await?;
             Ok(Arrived {
                 raw: from_fields(&form.fields),
                 mistyped: Vec::new(),

@@ -5,8 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
 use uuid::Uuid;
 
-use super::drafts::{self, Drafts};
-use super::fields::{self, Fields};
 use super::finding::{self, Finding};
 use super::form_page::{FormPage, FormValues, ReadBack};
 use super::open::{self, Origin, ReportSource};
@@ -14,10 +12,12 @@ use super::refusal::{Refusal, Refused};
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem, Reason};
+use crate::http::form::{self, Fields};
 use crate::http::page::public_html;
 use crate::http::reader;
 use crate::links::trace_ref;
 use crate::state::AppState;
+use crate::tickets::drafts::{self, Drafts, FilesIntent};
 
 /// "Within the hour", as a time: its middle.
 const HALF_AN_HOUR: Duration = Duration::minutes(30);
@@ -56,7 +56,7 @@ pub async fn submit(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let values = values_of(&form.fields);
@@ -73,13 +73,21 @@ pub async fn submit(
         .get("draft")
         .map(String::as_str)
         .unwrap_or_default();
-    let (drafts, error) = match drafts::keep(&state, token, intent.removed(), form.files).await {
+    let (drafts, error) = match drafts::keep(
+        &state.pool,
+        state.clock.now(),
+        token,
+        intent.removed(),
+        form.files,
+    )
+    .await
+    {
         Ok(kept) => kept,
         Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
     };
     let file_error = error.map(|refusal| Refused {
         field: "screenshots",
-        refusal,
+        refusal: refusal.into(),
     });
     match intent {
         Intent::Check => {
@@ -141,7 +149,7 @@ enum Intent {
     /// The advice was enough.
     Solved,
     /// Add the chosen files, or take one away.
-    Files(Option<Uuid>),
+    Files(FilesIntent),
 }
 
 impl Intent {
@@ -150,18 +158,14 @@ impl Intent {
             Some("check") => Self::Check,
             Some("solved") => Self::Solved,
             // The switch of languages keeps the files too.
-            Some("attach" | "keep") => Self::Files(None),
-            Some(other) => match other.strip_prefix("remove-") {
-                Some(id) => Self::Files(Uuid::parse_str(id).ok()),
-                None => Self::Send,
-            },
-            None => Self::Send,
+            Some("keep") => Self::Files(FilesIntent::Attach),
+            _ => FilesIntent::of(fields).map_or(Self::Send, Self::Files),
         }
     }
 
     fn removed(&self) -> Option<Uuid> {
         match self {
-            Self::Files(removed) => *removed,
+            Self::Files(intent) => intent.removed(),
             Self::Send | Self::Check | Self::Solved => None,
         }
     }
@@ -194,7 +198,7 @@ fn check(
         Err(refusal) => {
             errors.push(Refused {
                 field: "trace_id",
-                refusal,
+                refusal: refusal.into(),
             });
             None
         }

@@ -2,13 +2,12 @@
 
 use askama::Template;
 
-use super::drafts::Drafts;
 use super::finding::Finding;
-use super::refusal::{MAX_FILE_MIB, Refused, shape_in_words};
-use super::screenshot::MAX_SCREENSHOTS;
-use crate::content::Pattern;
+use super::refusal::{Refused, shape_in_words};
 use crate::http::page::{Frame, Switch};
 use crate::links::trace_ref::Shape;
+use crate::tickets::drafts::Drafts;
+use crate::tickets::screenshot::{MAX_FILE_MIB, MAX_SCREENSHOTS};
 
 /// `GET /`, and the answer to a report that was refused or whose trace ID was to be checked.
 #[derive(Debug, Default, Template)]
@@ -86,10 +85,6 @@ impl FormPage {
     fn screenshots_hint(&self) -> String {
         let hint = &self.frame.words.form.screenshots_hint;
         hint.fill(&[("count", &MAX_SCREENSHOTS), ("size", &MAX_FILE_MIB)])
-    }
-
-    fn numbered(pattern: &Pattern, number: usize) -> String {
-        pattern.fill(&[("number", &number)])
     }
 
     fn read_as(&self, read: &ReadBack) -> String {

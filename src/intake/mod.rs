@@ -2,13 +2,12 @@
 
 pub mod api;
 pub mod drafts;
-pub mod fields;
 pub mod finding;
 pub mod form;
 pub mod form_page;
+pub mod lost;
 pub mod open;
 pub mod refusal;
 pub mod report;
-pub mod screenshot;
 pub mod ticket;
 pub mod ticket_page;

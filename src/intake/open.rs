@@ -11,7 +11,7 @@ use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::Link;
 use crate::outbox::message::new_message_id;
-use crate::outbox::store::{MAX_RECEIPTS_AN_HOUR, MailKind};
+use crate::outbox::store::MailKind;
 use crate::state::AppState;
 use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::reference::Reference;
@@ -247,7 +247,7 @@ async fn insert_rows(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
                    kind, action, page_url, page_path, occurred_at, email, language, tried)
-               VALUES ($1, $2, $3, 'open', $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $29)
+               VALUES ($1, $2, $3, 'open', $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $27, $28)
                ON CONFLICT (reference) DO NOTHING
                RETURNING id
            ), link AS (
@@ -261,12 +261,6 @@ async fn insert_rows(
                       now() + make_interval(secs => $24), true, $4
                FROM ticket, unnest($21::uuid[], $22::text[], $23::text[], $26::mail_kind[])
                     AS mail (id, recipient, message_id, kind)
-               -- To a reporter's address only so many an hour: anybody can type it.
-               WHERE mail.kind <> 'report_received' OR (
-                   SELECT count(*) FROM outbox
-                   WHERE outbox.kind = 'report_received' AND lower(outbox.recipient) = lower(mail.recipient)
-                     AND outbox.created_at > $4 - interval '1 hour'
-               ) < $27
            ), files AS (
                UPDATE attachments SET ticket_id = ticket.id, draft_hash = NULL FROM ticket WHERE draft_hash = $25
            )
@@ -297,7 +291,6 @@ async fn insert_rows(
         grace,
         origin.draft_hash.as_ref().map(|hash| &hash[..]),
         &mails.kinds as &[MailKind],
-        MAX_RECEIPTS_AN_HOUR,
         origin.language,
         &origin.tried as &[RecoveryStep],
     )

@@ -32,6 +32,7 @@ use tracedesk::access::{password, store as access};
 use tracedesk::clock::Clock;
 use tracedesk::config::Config;
 use tracedesk::ingest::writer;
+use tracedesk::outbox::admission::HELD;
 use tracedesk::outbox::mailer::{MAIL_FOLDER, Mailer};
 use tracedesk::state::AppState;
 use tracedesk::traces::store as traces;
@@ -440,9 +441,11 @@ impl TestApp {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Mails that are neither sent nor given up.
+    /// Mails that are neither sent nor given up, nor held because their address had many.
     pub(crate) async fn mails_waiting(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE state NOT IN ('sent', 'failed')")
+        let waiting = "SELECT count(*) FROM outbox WHERE state NOT IN ('sent', 'failed') AND last_response IS DISTINCT FROM $1";
+        sqlx::query_scalar(waiting)
+            .bind(HELD)
             .fetch_one(&self.pool)
             .await
             .unwrap()

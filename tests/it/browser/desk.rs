@@ -393,7 +393,7 @@ async fn a_ticket_is_answered_solved_and_reopened() {
     browser.goto(ticket["url"].as_str().unwrap()).await;
     assert_eq!(browser.text("h1").await, "Solved");
     browser.fill("#reply", "It does.").await;
-    browser.click(".reply button").await;
+    browser.click(".reply button.primary").await;
     browser
         .until("document.querySelector('h1').innerText === 'We are looking at it'")
         .await;

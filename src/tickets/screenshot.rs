@@ -10,13 +10,12 @@ use image::{
 };
 use tokio::sync::Semaphore;
 
-use super::refusal::Refusal;
+use crate::content::Words;
 use crate::http::error::Problem;
+use crate::http::form::{MAX_FILE_BYTES, MAX_FILES};
 
 /// Screenshots a report may have.
-pub const MAX_SCREENSHOTS: usize = 5;
-/// Size of a screenshot's file.
-pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
+pub const MAX_SCREENSHOTS: usize = MAX_FILES;
 /// Longest side: two 4K screens side by side.
 pub const MAX_SIDE: u32 = 8_000;
 /// Memory for a decoded picture: 5,120 x 2,880 pixels of 4 bytes are 59 MB.
@@ -29,6 +28,43 @@ const MAX_ANIMATION_PIXELS: u64 = MAX_DECODED_BYTES / 4;
 const JPEG_QUALITY: u8 = 88;
 /// A picture encoded anew may grow; one that grows beyond this is refused.
 const MAX_STORED_BYTES: usize = 2 * MAX_FILE_BYTES;
+
+/// Largest screenshot in MiB.
+pub const MAX_FILE_MIB: usize = MAX_FILE_BYTES / 1024 / 1024;
+
+/// Why a picture is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences say what each is")]
+pub enum ShotError {
+    #[error("A screenshot may have {MAX_FILE_MIB} MiB at most.")]
+    Large,
+    #[error("A screenshot must be a PNG, JPEG, WebP or GIF picture.")]
+    Format,
+    #[error("This picture is too large: at most {MAX_SIDE} pixels a side, and 16 million in all.")]
+    Pixels,
+    #[error("This picture can't be read; it may be damaged. Take the screenshot again.")]
+    Broken,
+    #[error("This picture is too large once it is unpacked.")]
+    Unpacked,
+    #[error("At most {MAX_SCREENSHOTS} screenshots are taken.")]
+    Many,
+}
+
+impl ShotError {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let errors = &words.errors;
+        match self {
+            Self::Large => errors.file_large.fill(&[("most", &MAX_FILE_MIB)]),
+            Self::Format => errors.file_format.clone(),
+            Self::Pixels => errors.file_pixels.fill(&[("most", &MAX_SIDE)]),
+            Self::Broken => errors.file_broken.clone(),
+            Self::Unpacked => errors.file_unpacked.clone(),
+            Self::Many => errors.files_many.fill(&[("most", &MAX_SCREENSHOTS)]),
+        }
+    }
+}
 
 /// A picture that may be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +86,7 @@ static AT_A_TIME: Semaphore = Semaphore::const_new(1);
 ///
 /// # Errors
 /// What is wrong with the first that can't be taken, and 503 when the service stops.
-pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, Refusal>, Problem> {
+pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, ShotError>, Problem> {
     if files.is_empty() {
         return Ok(Ok(Vec::new()));
     }
@@ -66,19 +102,19 @@ pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, Ref
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn take(file: &[u8]) -> Result<Screenshot, Refusal> {
+pub fn take(file: &[u8]) -> Result<Screenshot, ShotError> {
     if file.len() > MAX_FILE_BYTES {
-        return Err(Refusal::FileLarge);
+        return Err(ShotError::Large);
     }
     let format = image::guess_format(file).ok();
     let shot = match format {
         Some(ImageFormat::Png | ImageFormat::WebP) => still(file, ImageFormat::Png),
         Some(ImageFormat::Jpeg) => still(file, ImageFormat::Jpeg),
         Some(ImageFormat::Gif) => animation(file),
-        _ => return Err(Refusal::FileFormat),
+        _ => return Err(ShotError::Format),
     }?;
     if shot.content.len() > MAX_STORED_BYTES {
-        return Err(Refusal::FileUnpacked);
+        return Err(ShotError::Unpacked);
     }
     Ok(shot)
 }
@@ -91,14 +127,14 @@ fn limits() -> Limits {
     limits
 }
 
-fn unreadable(error: &image::ImageError) -> Refusal {
+fn unreadable(error: &image::ImageError) -> ShotError {
     match error {
-        image::ImageError::Limits(_) => Refusal::FilePixels,
-        _ => Refusal::FileBroken,
+        image::ImageError::Limits(_) => ShotError::Pixels,
+        _ => ShotError::Broken,
     }
 }
 
-fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, Refusal> {
+fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, ShotError> {
     let mut reader = ImageReader::new(Cursor::new(file));
     reader.set_format(image::guess_format(file).map_err(|error| unreadable(&error))?);
     reader.limits(limits());
@@ -108,7 +144,7 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, Refusal> {
     let (width, height) = decoder.dimensions();
     let as_shown = u64::from(width) * u64::from(height) * 4;
     if as_shown.max(decoder.total_bytes()) > MAX_DECODED_BYTES {
-        return Err(Refusal::FilePixels);
+        return Err(ShotError::Pixels);
     }
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(&error))?;
     picture.apply_orientation(orientation);
@@ -131,7 +167,7 @@ fn still(file: &[u8], target: ImageFormat) -> Result<Screenshot, Refusal> {
     })
 }
 
-fn animation(file: &[u8]) -> Result<Screenshot, Refusal> {
+fn animation(file: &[u8]) -> Result<Screenshot, ShotError> {
     let mut decoder = GifDecoder::new(Cursor::new(file)).map_err(|error| unreadable(&error))?;
     decoder
         .set_limits(limits())
@@ -232,7 +268,7 @@ mod tests {
         png[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
         let crc = crc32fast::hash(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert_eq!(take(&png).unwrap_err(), Refusal::FilePixels);
+        assert_eq!(take(&png).unwrap_err(), ShotError::Pixels);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A report's form, multipart or urlencoded: its text fields and its files, read with caps.
+//! Forms, multipart or urlencoded: their text fields and their files, read with caps.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,18 +11,21 @@ use actix_web::error::PayloadError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Payload;
 use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
 
-use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS};
-use crate::access::extract::parse_form;
-use crate::http::body::{self, BodyError};
-use crate::http::budget::{ByteBudget, Reservation};
-use crate::http::error::Problem;
+use super::body::{self, BodyError};
+use super::budget::{ByteBudget, Reservation};
+use super::error::Problem;
 
 /// Largest report without files: 10,000 characters of 4 bytes, thrice that when percent-encoded, a URL of 2 KiB, a
 /// pasted trace ID of 10 kB in any shape, and room for the rest.
 pub const MAX_REPORT_BYTES: usize = 256 * 1024;
+/// Files of a form.
+pub const MAX_FILES: usize = 5;
+/// Size of a file.
+pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
 /// Largest report with files: five of 10 MiB, and what is written.
-pub const MAX_FORM_BYTES: usize = MAX_SCREENSHOTS * MAX_FILE_BYTES + MAX_REPORT_BYTES;
+pub const MAX_FORM_BYTES: usize = MAX_FILES * MAX_FILE_BYTES + MAX_REPORT_BYTES;
 /// A form with files must be whole within this time: 50 MiB in three minutes are 2.3 Mbit/s, a phone outdoors.
 const UPLOAD_DEADLINE: Duration = Duration::from_mins(3);
 /// Most parts of a form; ours has a dozen fields and five files.
@@ -100,6 +103,19 @@ pub async fn read(
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
         }
     }
+}
+
+/// Reads the fields of an urlencoded body.
+///
+/// # Errors
+/// 400 naming what is missing.
+pub fn parse_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_urlencoded::from_bytes(body).map_err(|error| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("The form could not be read: {error}."),
+        )
+    })
 }
 
 /// The media type without its parameters, in lower case.
