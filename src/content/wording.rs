@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text::Pattern;
+pub use super::ticket::{Lost, Mails, Ticket};
 use crate::failure_class::FailureClass;
 
 macro_rules! sections {
@@ -15,6 +16,8 @@ macro_rules! sections {
         pub struct $name { $(pub $field: $kind),* }
     )*};
 }
+
+pub(super) use sections;
 
 sections! {
     /// All texts of one language; `name` is what it calls itself.
@@ -259,98 +262,6 @@ sections! {
         timeout: Failed,
         internal_error: Failed,
         cancelled: Failed,
-    }
-    /// The reporter's page.
-    Ticket {
-        title: Pattern,
-        crumb: String,
-        sent: String,
-        sent_text: String,
-        link: String,
-        copy: String,
-        open: String,
-        open_text: String,
-        pending: String,
-        pending_text: String,
-        solved: String,
-        solved_text: String,
-        spam: String,
-        spam_text: String,
-        sees: String,
-        found: String,
-        linked: Pattern,
-        waiting: String,
-        waiting_text: String,
-        missing: String,
-        missing_text: String,
-        none: String,
-        none_text: String,
-        conversation: String,
-        you: String,
-        support: String,
-        page: String,
-        when: String,
-        answers_to: String,
-        this_page: String,
-        and_this_page: Pattern,
-        works_again: String,
-        add: String,
-        reply: String,
-        send: String,
-        recovered: String,
-        recovered_text: Pattern,
-        recovered_yes: String,
-        new_answer: String,
-        helpful: String,
-        yes: String,
-        no: String,
-        thanks: String,
-        was_helpful: String,
-        was_not_helpful: String,
-        line: String,
-        line_question: String,
-        line_hint: String,
-        screenshots_hint: Pattern,
-        reload: String,
-        reload_link: String,
-    }
-    /// "Find your report again".
-    Lost {
-        crumb: String,
-        title: String,
-        text: String,
-        email: String,
-        send: String,
-        sent: String,
-        sent_text: Pattern,
-        nothing: String,
-        again: String,
-    }
-    /// Mails to the reporter.
-    Mails {
-        received_subject: Pattern,
-        received: String,
-        received_text: Pattern,
-        failure: Pattern,
-        answered_subject: Pattern,
-        answered: String,
-        answered_text: String,
-        wrote: String,
-        solved_subject: Pattern,
-        solved: String,
-        solved_text: String,
-        open: String,
-        footer: String,
-        answered_solved: String,
-        fact_reference: String,
-        fact_kind: String,
-        fact_when: String,
-        fact_trace: String,
-        fact_screenshots: String,
-        links_subject: String,
-        links_text: String,
-        links_one: Pattern,
-        links_more: String,
     }
     /// Pages in place of others.
     Problems {
