@@ -198,7 +198,7 @@ fn check(
         Err(refusal) => {
             errors.push(Refused {
                 field: "trace_id",
-                refusal: refusal.into(),
+                refusal,
             });
             None
         }
