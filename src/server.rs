@@ -67,14 +67,23 @@ fn routes(config: &mut web::ServiceConfig) {
         // First what is called most: each pattern is tried in turn.
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
-            at("/api/v1/tickets", "GET, POST")
+            at("/api/v1/tickets", "GET, POST, OPTIONS")
                 .route(read().to(api::tickets::list))
-                .route(web::post().to(intake::api::create)),
+                .route(web::post().to(intake::api::create))
+                .route(web::method(Method::OPTIONS).to(intake::public_api::preflight)),
         )
         .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
         .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .service(page("/").route(read().to(intake::form::show)))
+        .service(page("/embed").route(read().to(intake::embed::show)))
+        .service(at("/embed.js", "GET").route(read().to(assets::serve_embed)))
+        .service(at("/challenge", "GET").route(read().to(intake::form::challenge)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
+        .service(
+            page("/lost")
+                .route(read().to(intake::lost::show))
+                .route(web::post().to(intake::lost::ask)),
+        )
         .service(page("/t/{token}").route(read().to(intake::ticket::show)))
         .service(at("/t/{token}/closure", "POST").route(web::post().to(intake::ticket::close)))
         .service(at("/drafts/{token}/{id}", "GET").route(read().to(intake::drafts::show)))
@@ -84,6 +93,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
         .service(at("/recoveries", "POST").route(web::post().to(intake::helped::recover)))
         .service(at("/helpfulness", "POST").route(web::post().to(intake::helped::vote)))
+        .service(at("/t/{token}/ratings", "POST").route(web::post().to(intake::ticket::rate)))
         .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
         .configure(desk_routes)
         .service(at("/livez", "GET").route(read().to(health::live)))
@@ -113,19 +123,14 @@ fn desk_routes(config: &mut web::ServiceConfig) {
             at("/desk/tickets/{id}/screenshots/{picture}", "GET")
                 .route(read().to(desk::ticket::screenshot)),
         )
+        .service(at("/desk/tickets/{id}/messages", "POST").route(web::post().to(desk::act::write)))
+        .service(at("/desk/tickets/{id}/closure", "POST").route(web::post().to(desk::act::close)))
         .service(
-            at("/desk/tickets/{id}/messages", "POST")
-                .route(web::post().to(desk::ticket::add_message)),
+            at("/desk/tickets/{id}/reopening", "POST").route(web::post().to(desk::act::reopen)),
         )
-        .service(
-            at("/desk/tickets/{id}/closure", "POST").route(web::post().to(desk::ticket::close)),
-        )
-        .service(
-            at("/desk/tickets/{id}/reopening", "POST").route(web::post().to(desk::ticket::reopen)),
-        )
-        .service(
-            at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::ticket::mark_spam)),
-        )
+        .service(at("/desk/tickets/{id}/spam", "POST").route(web::post().to(desk::act::mark_spam)))
+        .service(at("/desk/tickets/{id}/assignee", "POST").route(web::post().to(desk::act::assign)))
+        .service(at("/desk/tickets/{id}/undo", "POST").route(web::post().to(desk::act::undo)))
         .service(at("/desk/tickets/{id}/link", "POST").route(web::post().to(desk::ticket::link)))
         .service(
             at("/desk/tickets/{id}/link-rejection", "POST")

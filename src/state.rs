@@ -11,8 +11,9 @@ use crate::config::Config;
 use crate::db::shared::Shared;
 use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
+use crate::http::form::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
 use crate::ingest::writer::IngestQueue;
-use crate::intake::fields::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
+use crate::intake::guard::secret::SharedSecret;
 use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
@@ -45,6 +46,8 @@ pub struct AppState {
     pub outbox_wake: Arc<Notify>,
     /// What anybody may ask, by address.
     pub limits: Arc<Limits>,
+    /// Signs what the form must bring back.
+    pub secret: SharedSecret,
     /// Bounds the memory of forms with screenshots.
     pub uploads: Uploads,
     /// Bounds the memory of reading large traces.
@@ -67,6 +70,7 @@ impl AppState {
             resolver,
             outbox_wake,
             limits: Arc::new(Limits::default()),
+            secret: SharedSecret::default(),
             uploads: Uploads {
                 texts: ByteBudget::new(TEXT_BYTES),
                 files: ByteBudget::new(UPLOAD_BYTES),

@@ -9,19 +9,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::ingest::writer::Writers;
-use crate::intake::drafts::UNSENT_HOURS;
+use crate::intake::guard::proof;
 use crate::intake::open::IDEMPOTENCY_HOURS;
+use crate::links::lost;
 use crate::links::render::{Renderer, render};
 use crate::outbox::deliver::Delivery;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
 use crate::tickets::attachment;
+use crate::tickets::drafts::UNSENT_HOURS;
 use crate::traces::store as traces;
 
 /// How often links are swept.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often partitions are made and dropped, and old rows forgotten.
 const MAINTAIN_EVERY: Duration = Duration::from_hours(1);
+/// How often requests for lost links become mails: soon for who waits, and a look at an empty table otherwise.
+const LOST_LINKS_EVERY: Duration = Duration::from_secs(2);
 
 /// How long tasks may take to stop: a COPY and a mail under way take less.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -46,6 +50,7 @@ impl Workers {
         workers.start_writers(state, writers);
         workers.start_delivery(state, mailer);
         workers.start_repeated(state, "link sweep", SWEEP_EVERY, sweep);
+        workers.start_repeated(state, "lost links", LOST_LINKS_EVERY, answer_lost);
         workers.start_repeated(state, "maintenance", MAINTAIN_EVERY, maintain);
         workers
     }
@@ -144,7 +149,21 @@ async fn sweep(state: AppState) -> anyhow::Result<()> {
         .resolver
         .sweep_suggestions()
         .await
-        .context("suggesting traces")
+        .context("suggesting traces")?;
+    state
+        .resolver
+        .sweep_recoveries()
+        .await
+        .context("looking whether what failed works again")
+}
+
+async fn answer_lost(state: AppState) -> anyhow::Result<()> {
+    let mut conn = state.pool.acquire().await?;
+    let mails = lost::answer_requests(&mut conn, &state.config, state.clock.now()).await?;
+    if mails > 0 {
+        state.outbox_wake.notify_one();
+    }
+    Ok(())
 }
 
 /// One turn of maintenance: partitions made ahead and dropped, old sessions and answers forgotten.
@@ -171,6 +190,9 @@ pub async fn maintain(state: AppState) -> anyhow::Result<()> {
     attachment::delete_unsent(&mut conn, unsent)
         .await
         .context("forgetting files of unsent forms")?;
+    proof::delete_expired(&mut conn, now)
+        .await
+        .context("forgetting used proofs of work")?;
     let forgotten = now - chrono::Duration::hours(IDEMPOTENCY_HOURS);
     access::store::delete_old_answers(&mut conn, forgotten)
         .await

@@ -82,10 +82,13 @@ function utcOffset() {
     const at = picked.value ? new Date(picked.value) : new Date();
     hidden.value = Number.isNaN(at.getTime()) ? "" : String(-at.getTimezoneOffset());
   };
-  const localNow = () => {
-    const now = new Date();
-    return new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  };
+  const local = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  const localNow = () => local(Date.now());
+  // A link says the moment in UTC; the picker is local.
+  if (picked.value && hidden.value) {
+    const moment = Date.parse(`${picked.value}Z`) - hidden.value * 60_000;
+    if (!Number.isNaN(moment)) picked.value = local(moment);
+  }
   picked.max = localNow();
   document.getElementById("when-at")?.addEventListener("change", () => {
     picked.value ||= localNow();
@@ -153,12 +156,12 @@ function isWriting() {
 
 // "Thank you" is said once: the address that a reporter keeps is that of the ticket alone.
 function keepLinkClean() {
-  if (new URLSearchParams(location.search).has("sent")) history.replaceState(null, "", location.pathname);
+  if (new URLSearchParams(location.search).has("sent") || new URLSearchParams(location.search).has("rated")) history.replaceState(null, "", location.pathname);
 }
 
 // Times of public pages are the reporter's own; `title` and `datetime` keep the exact ones. Seconds say nothing here.
 const LOCALE = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
-function localTimes(part = document) {
+export function localTimes(part = document) {
   for (const time of part.querySelectorAll("time[data-local]")) {
     const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
     const style = time.dataset.local === "date" ? { day: "numeric", month: "short", year: "numeric", ...clock } : clock;

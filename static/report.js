@@ -1,10 +1,7 @@
-// The start page's conveniences: votes in place, what can be said of a trace ID while it is typed, and screenshots by
-// paste and drop, with a tool to black out parts before they leave the browser. The form works without any of it.
+// The start page's conveniences: votes in place, what can be said of a trace ID while it is typed, a proof of work. The
+// page works without any of them.
 
 const TYPING_PAUSE_MS = 500;
-const WORDS = JSON.parse(document.body.dataset.words);
-const fill = (text, values) => text.replace(/\{([a-z_]+)\}/g, (place, name) => values[name] ?? place);
-const PICTURE = /^image\/(png|jpeg|webp|gif)$/;
 
 // Asks when the typing pauses; an older answer never replaces a newer one.
 function traceFinding() {
@@ -32,132 +29,62 @@ async function findingFor(text) {
   }
 }
 
-// The files chosen so far live in the input itself, so that a plain submit sends them.
-function screenshots() {
-  const input = document.getElementById("screenshots");
-  if (!input) return;
-  const field = input.closest(".field");
-  const previews = document.createElement("ul");
-  previews.className = "shots";
-  input.after(previews);
-  let files = [];
+const PROOF_PATIENCE_MS = 20_000;
+// Shorter than the server takes it.
+const PROOF_LIFETIME_MS = 25 * 60_000;
 
-  const commit = (next) => {
-    const transfer = new DataTransfer();
-    next.forEach((file) => transfer.items.add(file));
-    files = next;
-    input.files = transfer.files;
-    previews.replaceChildren(...files.map((file, index) => preview(file, index)));
+// A proof of work, begun with the first key in the form and waited for when it is sent. Where it can't be had the form is
+// sent without, and other signs count.
+function proofOfWork() {
+  const field = document.querySelector("[data-challenge]");
+  if (!field || !window.isSecureContext || !window.Worker) return;
+  const form = field.form;
+  let solving = null, since = 0;
+  const begin = () => {
+    if (solving && Date.now() - since < PROOF_LIFETIME_MS) return solving;
+    since = Date.now();
+    field.value = "";
+    solving = Promise.race([solve(field.dataset), pause(PROOF_PATIENCE_MS)])
+      .then((proof) => { field.value = proof ?? ""; })
+      .catch(() => { solving = null; });
+    return solving;
   };
-  const add = (list) => {
-    const pictures = [...list].filter((file) => PICTURE.test(file.type));
-    if (pictures.length) commit([...files, ...pictures]);
-    return pictures.length > 0;
-  };
-  const preview = (file, index) => {
-    const item = document.createElement("li");
-    const canvas = document.createElement("canvas");
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", fill(WORDS.screenshot, { number: index + 1, name: file.name }));
-    draw(canvas, file);
-    item.append(
-      canvas,
-      button(WORDS.black_out, () => blackOut(file, (edited) => commit(files.with(index, edited)))),
-      button(WORDS.remove, () => commit(files.toSpliced(index, 1))),
-    );
-    return item;
-  };
-
-  input.addEventListener("change", () => commit([...input.files]));
-  document.addEventListener("paste", (event) => {
-    if (add(event.clipboardData?.files ?? [])) event.preventDefault();
-  });
-  field.addEventListener("dragover", (event) => {
+  let waiting = false, goesOn = false;
+  const isReady = () => goesOn || (field.value && Date.now() - since < PROOF_LIFETIME_MS);
+  form.addEventListener("input", begin, { once: true });
+  form.addEventListener("submit", async (event) => {
+    if (isReady() || (event.submitter && event.submitter.value !== "send")) return;
     event.preventDefault();
-    field.classList.add("is-over");
+    if (waiting) return;
+    waiting = true;
+    form.setAttribute("aria-busy", "true");
+    await begin();
+    form.removeAttribute("aria-busy");
+    waiting = false;
+    goesOn = true;
+    form.requestSubmit(event.submitter);
+    goesOn = false;
   });
-  field.addEventListener("dragleave", () => field.classList.remove("is-over"));
-  field.addEventListener("drop", (event) => {
-    event.preventDefault();
-    field.classList.remove("is-over");
-    add(event.dataTransfer.files);
+  // Back to a form that was sent: its proof is used up.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) field.value = "", solving = null;
   });
 }
 
-function button(label, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "quiet small";
-  made.textContent = label;
-  made.addEventListener("click", act);
-  return made;
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
 }
 
-async function draw(canvas, file) {
-  try {
-    const picture = await createImageBitmap(file);
-    canvas.width = picture.width;
-    canvas.height = picture.height;
-    canvas.getContext("2d").drawImage(picture, 0, 0);
-  } catch {
-    canvas.replaceWith(Object.assign(document.createElement("span"), { textContent: fill(WORDS.not_a_picture, { name: file.name }) }));
-  }
-}
-
-// Boxes are drawn into the picture itself: what is black is gone before the picture leaves the browser.
-async function blackOut(file, done) {
-  const dialog = document.createElement("dialog");
-  dialog.className = "blackout";
-  const canvas = document.createElement("canvas");
-  const hint = Object.assign(document.createElement("p"), { textContent: WORDS.black_out_hint });
-  const row = Object.assign(document.createElement("div"), { className: "row" });
-  dialog.append(hint, canvas, row);
-  document.body.append(dialog);
-  await draw(canvas, file);
-  const original = await createImageBitmap(canvas);
-  const context = canvas.getContext("2d");
-  const boxes = [];
-  const repaint = () => {
-    context.drawImage(original, 0, 0);
-    context.fillStyle = "#000";
-    for (const box of boxes) context.fillRect(box.x, box.y, box.width, box.height);
-  };
-  dragBoxes(canvas, boxes, repaint);
-  const close = () => { dialog.close(); dialog.remove(); };
-  const save = button(WORDS.done, () => canvas.toBlob((blob) => {
-    done(new File([blob], file.name.replace(/\.\w+$/, "") + ".png", { type: "image/png" }));
-    close();
-  }, "image/png"));
-  save.classList.replace("quiet", "primary");
-  row.append(button(WORDS.undo, () => { boxes.pop(); repaint(); }), button(WORDS.cancel, close), save);
-  dialog.addEventListener("cancel", () => dialog.remove());
-  dialog.showModal();
-}
-
-function dragBoxes(canvas, boxes, repaint) {
-  const place = (event) => {
-    const shown = canvas.getBoundingClientRect();
-    return {
-      x: (event.clientX - shown.left) * canvas.width / shown.width,
-      y: (event.clientY - shown.top) * canvas.height / shown.height,
-    };
-  };
-  let from = null;
-  canvas.addEventListener("pointerdown", (event) => {
-    from = place(event);
-    boxes.push({ ...from, width: 0, height: 0 });
-    canvas.setPointerCapture(event.pointerId);
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!from) return;
-    const to = place(event);
-    Object.assign(boxes.at(-1), {
-      x: Math.min(from.x, to.x), y: Math.min(from.y, to.y),
-      width: Math.abs(to.x - from.x), height: Math.abs(to.y - from.y),
-    });
-    repaint();
-  });
-  canvas.addEventListener("pointerup", () => { from = null; });
+async function solve({ challenge: url, solver }) {
+  const asked = await (await fetch(url)).json();
+  const worker = new Worker(solver);
+  const number = await new Promise((done, failed) => {
+    worker.onmessage = ({ data }) => done(data);
+    worker.onerror = failed;
+    worker.postMessage(asked);
+  }).finally(() => worker.terminate());
+  const { algorithm, challenge, salt, signature } = asked;
+  return btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
 }
 
 // Votes in place; without a script the page comes again with all that was typed.
@@ -188,5 +115,5 @@ function votes() {
 }
 
 traceFinding();
-screenshots();
 votes();
+proofOfWork();

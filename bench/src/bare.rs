@@ -3,13 +3,18 @@
 
 use std::net::SocketAddr;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::http::header;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgPool;
 use tracedesk::clock::{Clock, new_id};
 use tracedesk::tickets::reference::Reference;
 use tracedesk::token::Token;
+use tracedesk::traces::assemble::RawTrace;
+use tracedesk::traces::ids::TraceId;
+use tracedesk::traces::json;
+use tracedesk::traces::store::{StoredPart, StoredTrace};
 use uuid::Uuid;
 
 /// As many as `tracedesk serve` has.
@@ -25,6 +30,7 @@ pub async fn serve(address: SocketAddr, database_url: &str) -> anyhow::Result<()
             .app_data(web::Data::new(pool.clone()))
             .route("/ready", web::get().to(HttpResponse::Ok))
             .route("/traces/{id}", web::get().to(trace))
+            .route("/decoded/{id}", web::get().to(decoded))
             .route("/tickets", web::post().to(ticket))
     });
     Ok(server.bind(address)?.run().await?)
@@ -43,6 +49,39 @@ async fn trace(id: web::Path<Uuid>, pool: web::Data<PgPool>) -> Answer {
     for payload in payloads {
         body.extend_from_slice(&payload);
     }
+    Ok(HttpResponse::Ok().body(body))
+}
+
+/// The same select, and the answer that ours gives: what is left between them is the key, our own spans and the frame.
+async fn decoded(request: HttpRequest, id: web::Path<Uuid>, pool: web::Data<PgPool>) -> Answer {
+    let rows: Vec<(Uuid, i32, Vec<u8>)> = sqlx::query_as(include_str!("../sql/lookup.sql"))
+        .bind(*id)
+        .fetch_all(&**pool)
+        .await
+        .map_err(actix_web::error::ErrorInternalServerError)?;
+    let (Some(trace_id), false) = (TraceId::from_uuid(*id), rows.is_empty()) else {
+        return Ok(HttpResponse::NotFound().finish());
+    };
+    let parts = rows
+        .into_iter()
+        .map(|(part_id, raw_bytes, payload)| StoredPart {
+            part_id,
+            raw_bytes,
+            payload,
+        });
+    let stored = StoredTrace {
+        parts: parts.collect(),
+        is_truncated: false,
+    };
+    let accept = request.headers().get(header::ACCEPT);
+    let body = RawTrace::unpack(trace_id, &stored).and_then(|raw| {
+        if accept.is_some_and(|accept| accept == "application/x-protobuf") {
+            raw.protobuf()
+        } else {
+            json::write(&raw)
+        }
+    });
+    let body = body.map_err(actix_web::error::ErrorInternalServerError)?;
     Ok(HttpResponse::Ok().body(body))
 }
 

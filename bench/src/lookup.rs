@@ -35,6 +35,9 @@ enum Ask {
     Json,
     Protobuf,
     Bare,
+    /// A bare handler that gives the same answers as ours.
+    DecodedJson,
+    DecodedProtobuf,
     Miss,
     BareMiss,
 }
@@ -77,7 +80,9 @@ fn at_size(
     let asks = [
         Ask::Json,
         Ask::Bare,
+        Ask::DecodedJson,
         Ask::Protobuf,
+        Ask::DecodedProtobuf,
         Ask::Miss,
         Ask::BareMiss,
     ];
@@ -105,29 +110,53 @@ fn at_size(
             rates[0].text()
         );
     }
-    let [json, bare, protobuf, miss, bare_miss] = rates;
+    add_rows(spans, &rates, &pgbench, table);
+    let [json, _, _, protobuf, _, miss, _] = rates;
+    Ok([json, protobuf, miss].map(|rates| rates.per_second.median()))
+}
+
+fn add_rows(spans: u64, rates: &[Rates; 7], pgbench: &Series, table: &mut Vec<Row>) {
+    let [
+        json,
+        bare,
+        bare_json,
+        protobuf,
+        bare_protobuf,
+        miss,
+        bare_miss,
+    ] = rates;
     let at = format!("{} million spans", count(spans) / 1e6);
     let beside = format!("bare {}; pgbench {}", bare.text(), pgbench.text());
-    let mut add = |name: &str, ours: &Rates, limit: &Rates, beside: String| {
-        let ratio = ours.per_second.ratio(&limit.per_second);
+    for (name, ours, limit, beside) in [
+        ("as JSON", json, bare, beside.clone()),
+        ("as protobuf", protobuf, bare, beside),
+        (
+            "of an unknown ID",
+            miss,
+            bare_miss,
+            format!("bare {}", bare_miss.text()),
+        ),
+    ] {
         table.push(Row::judged(
             format!("lookup {name}, requests/s at {at}"),
             ours.text(),
             beside,
-            ratio,
+            ours.per_second.ratio(&limit.per_second),
             ">= 0.80",
             |ratio| ratio >= 0.8,
         ));
-    };
-    add("as JSON", &json, &bare, beside.clone());
-    add("as protobuf", &protobuf, &bare, beside);
-    add(
-        "of an unknown ID",
-        &miss,
-        &bare_miss,
-        format!("bare {}", bare_miss.text()),
-    );
-    Ok([json, protobuf, miss].map(|rates| rates.per_second.median()))
+    }
+    for (name, ours, limit) in [
+        ("as JSON", json, bare_json),
+        ("as protobuf", protobuf, bare_protobuf),
+    ] {
+        table.push(Row::told(
+            format!("the same {name}, beside a bare handler with the same answer"),
+            ours.text(),
+            limit.text(),
+            format!("{:.2}", ours.per_second.ratio(&limit.per_second)),
+        ));
+    }
 }
 
 fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
@@ -135,12 +164,14 @@ fn ask_for(setup: &Setup, ask: Ask, time: Duration) -> anyhow::Result<Outcome> {
     let (server, wanted) = match ask {
         Ask::Json | Ask::Protobuf => (&setup.served, 200),
         Ask::Miss => (&setup.served, 404),
-        Ask::Bare => (&setup.bare, 200),
+        Ask::Bare | Ask::DecodedJson | Ask::DecodedProtobuf => (&setup.bare, 200),
         Ask::BareMiss => (&setup.bare, 404),
     };
     let (path, accept) = match ask {
         Ask::Json | Ask::Miss => ("/api/v1/traces", "application/json"),
         Ask::Protobuf => ("/api/v1/traces", "application/x-protobuf"),
+        Ask::DecodedJson => ("/decoded", "application/json"),
+        Ask::DecodedProtobuf => ("/decoded", "application/x-protobuf"),
         Ask::Bare | Ask::BareMiss => ("/traces", "*/*"),
     };
     let is_miss = matches!(ask, Ask::Miss | Ask::BareMiss);

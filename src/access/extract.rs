@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::api_key::{ApiKey, Scope};
+use super::api_key::{ApiKey, KeyKind, Scope};
 use super::session;
 use super::store::{self, KeyRow, SessionRow};
 use crate::http::body;
 use crate::http::error::{PageError, Problem};
+use crate::http::form::parse_form;
 use crate::http::page::{Frame, Viewer};
 use crate::state::AppState;
 use crate::token;
@@ -45,6 +46,12 @@ impl ApiCaller {
         self.key.account_id
     }
 
+    /// The origins of the pages that may use the key; `None` for a key that is a secret.
+    #[must_use]
+    pub fn origins(&self) -> Option<&[String]> {
+        self.key.origins.as_deref()
+    }
+
     /// Goes on only with a key that may do this.
     ///
     /// # Errors
@@ -52,6 +59,10 @@ impl ApiCaller {
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         if self.key.scopes.contains(&scope) || self.key.scopes.contains(&Scope::Admin) {
             return Ok(());
+        }
+        if self.origins().is_some() {
+            let detail = "A publishable key (td_pub_) can only open tickets. Use a secret key here, and keep it out of pages.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         let detail = format!("This API key does not have the scope {}.", scope.as_str());
         Err(Problem::new(StatusCode::FORBIDDEN, detail))
@@ -62,7 +73,9 @@ impl ApiCaller {
         let key = bearer(&request)?;
         let state = state_of(&request)?;
         // The hash is the index's key: its comparison tells nothing to who can't choose the hash.
+        let is_publishable = key.kind() == KeyKind::Publishable;
         let found = state.keys.find(key.hash()).await?;
+        let found = found.filter(|found| found.origins.is_some() == is_publishable);
         let key =
             found.ok_or_else(|| unauthorized("This API key is not known, or was revoked."))?;
         store::note_key_used(&state.pool, &key, state.clock.now()).await?;
@@ -173,6 +186,18 @@ impl Staff {
         }
     }
 
+    /// Goes on only with a form of theirs: one that carries their session's token.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn require_token(&self, token: &str) -> Result<(), Problem> {
+        if bool::from(token.as_bytes().ct_eq(self.session.csrf_token.as_bytes())) {
+            return Ok(());
+        }
+        let detail = "The form did not come from this session. Reload the page and send it again.";
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+
     #[tracing::instrument(name = "check session", skip_all)]
     async fn extract(request: HttpRequest) -> Result<Self, StaffError> {
         let state = state_of(&request)?;
@@ -234,11 +259,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for StaffForm<T> {
                 .iter()
                 .find(|(name, _)| name == "csrf_token")
                 .map_or("", |(_, value)| value);
-            if !bool::from(token.as_bytes().ct_eq(staff.session.csrf_token.as_bytes())) {
-                let detail =
-                    "The form did not come from this session. Reload the page and send it again.";
-                return Err(Problem::new(StatusCode::FORBIDDEN, detail).into());
-            }
+            staff.require_token(token)?;
             Ok(Self {
                 staff,
                 fields: parse_form(&body)?,
@@ -267,17 +288,4 @@ pub async fn read_form(
             body::BodyError::TooLarge => Problem::too_large(MAX_FORM_BYTES),
             _ => broken(),
         })
-}
-
-/// Reads the fields of an urlencoded body.
-///
-/// # Errors
-/// 400 naming what is missing.
-pub fn parse_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_urlencoded::from_bytes(body).map_err(|error| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("The form could not be read: {error}."),
-        )
-    })
 }

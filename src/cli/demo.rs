@@ -16,8 +16,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::database::{COMMAND_CONNECTIONS, Database};
-use crate::access::api_key::{ApiKey, Scope};
+use crate::access::api_key::{ApiKey, KeyKind, Scope};
 use crate::access::session::Role;
+use crate::access::store::Rights;
 use crate::access::{password, store as access};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -30,8 +31,9 @@ use crate::links::conversation;
 use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::tickets as listed;
 use crate::state::AppState;
+use crate::tickets::change::Act;
+use crate::tickets::conversation::Said;
 use crate::tickets::status::TicketStatus;
-use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -227,6 +229,7 @@ impl Stage {
             source,
             account_id,
             draft_hash: None,
+            spam_signs: Vec::new(),
             language: self.state.config.content.default_words().tag().to_owned(),
             tried: Vec::new(),
         };
@@ -257,19 +260,16 @@ impl Stage {
         let at = report_at + Duration::minutes(then.after);
         let config = &self.state.config;
         if let Some(body) = &then.reporter {
-            conversation::reply(conn, config, ticket_id, body, at).await?;
+            let act = Act::new(ticket_id, None, at);
+            conversation::say(conn, config, &act, &Said::text(body)).await?;
         }
         if let Some(body) = &then.staff {
-            let staff = self.staff(conn).await?;
-            conversation::answer(conn, config, ticket_id, staff, body, at).await?;
+            let act = Act::new(ticket_id, Some(self.staff(conn).await?), at);
+            conversation::say(conn, config, &act, &Said::text(body)).await?;
         }
         if let Some(status) = then.status {
-            let staff = self.staff(conn).await?;
-            if status == TicketStatus::Solved {
-                conversation::close(conn, config, ticket_id, staff, at).await?;
-            } else {
-                tickets::set_status(conn, ticket_id, status, Some(staff), at).await?;
-            }
+            let act = Act::new(ticket_id, Some(self.staff(conn).await?), at);
+            conversation::set_status(conn, config, &act, status).await?;
         }
         Ok(())
     }
@@ -286,10 +286,11 @@ impl Stage {
 
     /// An account comes with its first key; this one's secret is dropped here, so nobody can use it.
     async fn account(&self, conn: &mut PgConnection) -> anyhow::Result<Uuid> {
-        let key = ApiKey::generate();
+        let key = ApiKey::generate(KeyKind::Secret);
         let (label, scopes) = ("demo, not usable", [Scope::TicketsWrite]);
+        let rights = Rights::Secret(&scopes);
         let id =
-            access::insert_key(conn, DEMO_ACCOUNT, label, &scopes, key.hash(), self.now).await?;
+            access::insert_key(conn, DEMO_ACCOUNT, label, rights, key.hash(), self.now).await?;
         let kept = access::find_key(conn, key.hash()).await?;
         access::revoke_key(conn, id, self.now).await?;
         Ok(kept.context("the demo's key was not kept")?.account_id)

@@ -4,6 +4,7 @@
 mod check;
 mod look;
 mod text;
+mod ticket;
 mod wording;
 
 use std::ops::Deref;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text::Pattern;
+pub use super::ticket::{Lost, Mails, Ticket};
 use crate::failure_class::FailureClass;
 
 macro_rules! sections {
@@ -15,6 +16,8 @@ macro_rules! sections {
         pub struct $name { $(pub $field: $kind),* }
     )*};
 }
+
+pub(super) use sections;
 
 sections! {
     /// All texts of one language; `name` is what it calls itself.
@@ -36,6 +39,7 @@ sections! {
         finding: Finding,
         failures: Failures,
         ticket: Ticket,
+        lost: Lost,
         mails: Mails,
         problems: Problems,
     }
@@ -176,6 +180,10 @@ sections! {
         send: String,
         not_saved: String,
         too_often: Pattern,
+        stale: String,
+        text_long: Pattern,
+        no_room: String,
+        trap: String,
     }
     /// How a trace ID was read.
     Shapes {
@@ -224,6 +232,9 @@ sections! {
         files_many: Pattern,
         message_missing: String,
         message_long: Pattern,
+        rating_choose: String,
+        files_again: String,
+        email_missing: String,
     }
     /// What a trace ID tells whoever has it.
     Finding {
@@ -246,60 +257,6 @@ sections! {
         timeout: Failed,
         internal_error: Failed,
         cancelled: Failed,
-    }
-    /// The reporter's page.
-    Ticket {
-        title: Pattern,
-        crumb: String,
-        sent: String,
-        sent_text: String,
-        link: String,
-        copy: String,
-        open: String,
-        open_text: String,
-        pending: String,
-        pending_text: String,
-        solved: String,
-        solved_text: String,
-        spam: String,
-        spam_text: String,
-        sees: String,
-        found: String,
-        linked: Pattern,
-        waiting: String,
-        waiting_text: String,
-        missing: String,
-        missing_text: String,
-        none: String,
-        none_text: String,
-        conversation: String,
-        you: String,
-        support: String,
-        page: String,
-        when: String,
-        answers_to: String,
-        this_page: String,
-        and_this_page: Pattern,
-        works_again: String,
-        add: String,
-        reply: String,
-        send: String,
-    }
-    /// Mails to the reporter.
-    Mails {
-        received_subject: Pattern,
-        received: String,
-        received_text: Pattern,
-        failure: Pattern,
-        answered_subject: Pattern,
-        answered: String,
-        answered_text: String,
-        wrote: String,
-        solved_subject: Pattern,
-        solved: String,
-        solved_text: String,
-        open: String,
-        footer: String,
     }
     /// Pages in place of others.
     Problems {

@@ -16,8 +16,9 @@ use crate::http::cursor;
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
+use crate::outbox::listed::{self, Mail};
 use crate::outbox::mailer::MAIL_FOLDER;
-use crate::outbox::store::{self, Mail};
+use crate::outbox::store;
 use crate::state::AppState;
 
 /// Mails in a page.
@@ -41,7 +42,7 @@ pub async fn show(
     let before = query.before.as_deref().and_then(cursor::decode);
     let mut conn = state.pool.acquire().await?;
     let limit = i64::try_from(PAGE_ROWS + 1).unwrap_or(i64::MAX);
-    let mut mails = store::recent(&mut conn, before, limit).await?;
+    let mut mails = listed::recent(&mut conn, before, limit).await?;
     let has_more = mails.len() > PAGE_ROWS;
     mails.truncate(PAGE_ROWS);
     let older = mails
@@ -79,7 +80,10 @@ pub async fn resend(
 }
 
 fn row(mail: Mail, now: DateTime<Utc>) -> MailRow {
-    let state = MailState::from(mail.state);
+    let state = match mail.state {
+        _ if mail.is_held() => MailState::Held,
+        state => MailState::from(state),
+    };
     MailRow {
         resend_href: format!("/desk/mail/{}/resend", mail.id),
         state,
@@ -90,7 +94,8 @@ fn row(mail: Mail, now: DateTime<Utc>) -> MailRow {
         attempts: mail.attempts,
         last_response: mail.last_response,
         created: When::new(mail.created_at, now),
-        due: (state == MailState::Queued).then(|| When::new(mail.due_at, now)),
+        due: (matches!(state, MailState::Queued | MailState::Held))
+            .then(|| When::new(mail.due_at, now)),
     }
 }
 

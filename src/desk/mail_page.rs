@@ -61,6 +61,8 @@ pub struct MailRow {
 pub enum MailState {
     /// Not sent yet.
     Queued,
+    /// Waits because its recipient had many within the hour.
+    Held,
     /// Taken by the mail server.
     Sent,
     /// Refused for good, or given up.
@@ -71,6 +73,7 @@ impl MailState {
     fn name(self) -> &'static str {
         match self {
             Self::Queued => "Queued",
+            Self::Held => "Held",
             Self::Sent => "Sent",
             Self::Failed => "Failed",
         }

@@ -1,5 +1,6 @@
 //! The pages of support staff.
 
+pub mod act;
 pub mod answers;
 pub mod answers_page;
 pub mod candidates_view;

@@ -11,9 +11,9 @@ use crate::access::extract::{Staff, StaffError};
 use crate::http::cursor;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
-use crate::links::tickets::{self, ListedTicket};
+use crate::links::queue::{self, QueueTicket, View};
 use crate::state::AppState;
-use crate::tickets::status::TicketStatus;
+use crate::tickets::spam::in_words;
 
 /// Tickets in a page.
 const PAGE_ROWS: i64 = 50;
@@ -21,6 +21,8 @@ const PAGE_ROWS: i64 = 50;
 /// The query of the page; what can't be read shows the start.
 #[derive(Debug, Deserialize)]
 pub struct QueueQuery {
+    view: Option<String>,
+    /// As `view` was called before; in bookmarks.
     status: Option<String>,
     before: Option<String>,
 }
@@ -34,26 +36,31 @@ pub async fn show(
     query: web::Query<QueueQuery>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
-    let filter = match query.status.as_deref() {
-        Some("all") => None,
-        Some(text) => Some(TicketStatus::parse(text).unwrap_or(TicketStatus::Open)),
-        None => Some(TicketStatus::Open),
-    };
+    let named = query.view.as_deref().or(query.status.as_deref());
+    let view = named.and_then(View::parse).unwrap_or(View::Open);
     let before = query.before.as_deref().and_then(cursor::decode);
     let mut conn = state.pool.acquire().await?;
-    let mut rows = tickets::list(&mut conn, filter, before, PAGE_ROWS + 1).await?;
+    let mut rows = queue::list(&mut conn, view, staff.id(), before, PAGE_ROWS + 1).await?;
     let has_more = rows.len() > usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX);
     rows.truncate(usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX));
     let older = rows
         .last()
         .filter(|_| has_more)
         .map(|last| cursor::encode(last.created_at, last.id));
-    let has_any = !rows.is_empty() || !tickets::list(&mut conn, None, None, 1).await?.is_empty();
+    let has_any = !rows.is_empty()
+        || !queue::list(&mut conn, View::All, staff.id(), None, 1)
+            .await?
+            .is_empty();
     let now = state.clock.now();
+    let me = staff.viewer().email;
     let page = QueuePage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
-        filter,
-        rows: rows.into_iter().map(|row| row_view(row, now)).collect(),
+        view,
+        counts: queue::counts(&mut conn, staff.id()).await?,
+        rows: rows
+            .into_iter()
+            .map(|row| row_view(row, &me, now))
+            .collect(),
         is_first: before.is_none(),
         has_any,
         older,
@@ -63,7 +70,7 @@ pub async fn show(
     Ok(html(StatusCode::OK, &page))
 }
 
-fn row_view(row: ListedTicket, now: DateTime<Utc>) -> QueueRow {
+fn row_view(row: QueueTicket, me: &str, now: DateTime<Utc>) -> QueueRow {
     QueueRow {
         href: format!("/desk/tickets/{}", row.id),
         reference: row.reference,
@@ -73,10 +80,14 @@ fn row_view(row: ListedTicket, now: DateTime<Utc>) -> QueueRow {
         occurred: When::new(row.occurred_at, now),
         created: When::new(row.created_at, now),
         link: row.link_state,
+        spam: in_words(&row.spam_signs),
         failure: row.failure_class.map(|class| FailureTag {
             class,
             service: row.failing_service.unwrap_or_default(),
         }),
+        is_recovered: row.recovered_at.is_some(),
+        is_mine: row.assignee.as_deref() == Some(me),
+        assignee: row.assignee,
     }
 }
 

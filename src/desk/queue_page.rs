@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::http::page::Frame;
 use crate::http::view::When;
+use crate::links::queue::{COUNTED_UP_TO, Counts, View};
 use crate::links::state::LinkState;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
@@ -14,8 +15,10 @@ use crate::traces::failure::FailureClass;
 pub struct QueuePage {
     /// The frame.
     pub frame: Frame,
-    /// The tickets of the chosen status; `None` shows all.
-    pub filter: Option<TicketStatus>,
+    /// Which tickets are shown.
+    pub view: View,
+    /// How many each view has.
+    pub counts: Counts,
     /// One page of them.
     pub rows: Vec<QueueRow>,
     /// Whether this is the first page, the one that refreshes itself.
@@ -49,8 +52,16 @@ pub struct QueueRow {
     pub created: When,
     /// Whether its trace was found.
     pub link: LinkState,
+    /// Why tracedesk judged it spam, in a line; empty when it did not.
+    pub spam: String,
     /// What failed, when linked to a trace that shows it.
     pub failure: Option<FailureTag>,
+    /// Whether a later try of the same user went through.
+    pub is_recovered: bool,
+    /// Who works on it: their address.
+    pub assignee: Option<String>,
+    /// Whether that is the reader.
+    pub is_mine: bool,
 }
 
 /// A failure in two words.
@@ -62,35 +73,45 @@ pub struct FailureTag {
     pub service: String,
 }
 
-/// A filter over the queue.
+/// A view over the queue.
 struct Tab {
     label: &'static str,
-    href: &'static str,
+    href: String,
     is_current: bool,
+    /// How many tickets it has; `1000+` where nobody counts on.
+    count: Option<String>,
 }
 
 impl QueuePage {
-    fn tabs(&self) -> [Tab; 5] {
-        [
-            ("Open", "/desk?status=open", Some(TicketStatus::Open)),
-            (
-                "Pending",
-                "/desk?status=pending",
-                Some(TicketStatus::Pending),
-            ),
-            ("Solved", "/desk?status=solved", Some(TicketStatus::Solved)),
-            ("Spam", "/desk?status=spam", Some(TicketStatus::Spam)),
-            ("All", "/desk?status=all", None),
-        ]
-        .map(|(label, href, status)| Tab {
-            label,
-            href,
-            is_current: self.filter == status,
+    fn tabs(&self) -> [Tab; 7] {
+        View::ALL.map(|view| Tab {
+            label: match view {
+                View::Open => "Open",
+                View::Mine => "Mine",
+                View::Unassigned => "Unassigned",
+                View::Pending => "Pending",
+                View::Solved => "Solved",
+                View::Spam => "Spam",
+                View::All => "All",
+            },
+            href: format!("/desk?view={}", view.as_str()),
+            is_current: self.view == view,
+            count: self.counts.of(view).map(|count| match count {
+                COUNTED_UP_TO.. => format!("{COUNTED_UP_TO}+"),
+                count => count.to_string(),
+            }),
         })
     }
 
-    fn filter_name(&self) -> &'static str {
-        self.filter.map_or("all", TicketStatus::as_str)
+    /// What an empty page of a view says.
+    fn empty_title(&self) -> String {
+        let more = if self.is_first { "" } else { "more " };
+        match self.view {
+            View::Mine if self.is_first => "Nothing is assigned to you".to_owned(),
+            View::Unassigned if self.is_first => "Every open ticket has somebody".to_owned(),
+            View::Mine | View::All => format!("No {more}tickets"),
+            view => format!("No {more}{} tickets", view.as_str()),
+        }
     }
 }
 
@@ -104,7 +125,13 @@ mod tests {
     fn page(rows: Vec<QueueRow>) -> QueuePage {
         QueuePage {
             frame: testing::desk_frame(Section::Queue),
-            filter: Some(TicketStatus::Open),
+            view: View::Open,
+            counts: Counts {
+                open: 9,
+                mine: 2,
+                unassigned: 1_000,
+                ..Counts::default()
+            },
             rows,
             is_first: true,
             has_any: true,
@@ -137,10 +164,14 @@ mod tests {
             occurred: When::new(created - TimeDelta::minutes(12), now),
             created: When::new(created, now),
             link,
+            spam: String::new(),
             failure: failure.map(|(class, service)| FailureTag {
                 class,
                 service: service.to_owned(),
             }),
+            is_recovered: number == 2,
+            assignee: (number % 3 == 0).then(|| "mira.okafor@example.com".to_owned()),
+            is_mine: number == 3,
         }
     }
 
@@ -218,7 +249,7 @@ mod tests {
         let html = testing::render("queue", &page(rows()));
         assert!(html.contains(r#"<a class="q-open" href="/desk/tickets/0">"#));
         assert!(html.contains("chat &#60;b&#62;doesn"), "text is escaped");
-        assert!(html.contains("/desk?status=open&amp;before=0193%2Ba%2Fb"));
+        assert!(html.contains("/desk?view=open&amp;before=0193%2Ba%2Fb"));
         assert!(html.contains("data-refresh"));
     }
 

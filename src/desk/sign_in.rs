@@ -12,6 +12,7 @@ use crate::access::extract::{self, StaffError, StaffForm};
 use crate::access::{password, session, store};
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult};
+use crate::http::form::parse_form;
 use crate::http::page::{Frame, Switch, html};
 use crate::state::AppState;
 use crate::token::{self, Token};
@@ -52,7 +53,7 @@ pub async fn sign_in(
     state: web::Data<AppState>,
 ) -> PageResult {
     let body = extract::read_form(std::future::ready(Ok(payload))).await?;
-    let fields: SignInFields = extract::parse_form(&body)?;
+    let fields: SignInFields = parse_form(&body)?;
     let next = below_desk(&fields.next);
     throttle(&request, &state, &fields.email)?;
     let email = fields.email.trim().replace('\0', "");

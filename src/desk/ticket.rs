@@ -1,46 +1,40 @@
-//! A ticket with its trace beside it, and what staff do with it. Each change is a resource of its own.
+//! A ticket with its trace beside it, and which trace that is.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::act::back_to;
 use super::candidates_view::CandidateView;
 use super::ticket_page::{LinkForm, TicketPage, TracePanel};
-use super::ticket_view::{history_entry, message_view, notice_view};
+use super::ticket_view::{DoneView, TicketRows, WorkView, history_entry};
 use super::trace;
 use crate::access::extract::{Staff, StaffError, StaffForm};
+use crate::access::store as access;
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::picture::serve_picture;
-use crate::http::view::{ReplyForm, When};
-use crate::links::conversation;
+use crate::http::view::When;
 use crate::links::failures;
-use crate::links::state::{LinkOrigin, LinkState};
+use crate::links::state::LinkState;
 use crate::links::store::{self as links, Link};
 use crate::links::suggest::candidates_of;
 use crate::links::trace_ref;
-use crate::outbox::store as outbox;
+use crate::outbox::listed as outbox;
 use crate::state::AppState;
 use crate::tickets::attachment;
-use crate::tickets::attachment_view::ScreenshotView;
-use crate::tickets::message::message_body;
-use crate::tickets::recovery::RecoveryStep;
-use crate::tickets::status::TicketStatus;
+use crate::tickets::change::{self, Act};
+use crate::tickets::conversation::{Audience, messages};
+use crate::tickets::message_view::ReplyForm;
 use crate::tickets::store as tickets;
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
-type DeskResult = Result<HttpResponse, StaffError>;
-
-/// The reply box.
-#[derive(Debug, Deserialize)]
-pub struct ReplyFields {
-    #[serde(default)]
-    body: String,
-}
+/// What handlers of the desk return.
+pub type DeskResult = Result<HttpResponse, StaffError>;
 
 /// The box that links a trace by hand.
 #[derive(Debug, Deserialize)]
@@ -53,26 +47,55 @@ pub struct LinkFields {
 #[derive(Debug, Deserialize)]
 pub struct NoFields {}
 
-/// What was typed and refused, to be shown again.
+/// What was typed and refused, to be shown again, and what was done a moment ago.
 #[derive(Default)]
-struct Refused {
-    reply: ReplyForm,
-    link: LinkForm,
+pub struct Refused {
+    /// The message.
+    pub reply: ReplyForm,
+    /// The trace to link by hand.
+    pub link: LinkForm,
+    /// What was not done, because of what its sender had not seen.
+    pub overtaken: Option<Act>,
+    /// The entry of what was done.
+    pub done: Option<Uuid>,
+}
+
+impl Refused {
+    /// A message.
+    #[must_use]
+    pub fn of_reply(reply: ReplyForm) -> Self {
+        Self {
+            reply,
+            ..Self::default()
+        }
+    }
+}
+
+/// The query of the page.
+#[derive(Debug, Deserialize)]
+pub struct TicketQuery {
+    done: Option<String>,
 }
 
 /// Shows a ticket.
 ///
 /// # Errors
 /// [`StaffError`].
-pub async fn show(staff: Staff, path: web::Path<String>, state: web::Data<AppState>) -> DeskResult {
-    page(
-        &state,
-        &staff,
-        id_of(&path)?,
-        Refused::default(),
-        StatusCode::OK,
-    )
-    .await
+pub async fn show(
+    staff: Staff,
+    path: web::Path<String>,
+    query: web::Query<TicketQuery>,
+    state: web::Data<AppState>,
+) -> DeskResult {
+    let done = query
+        .done
+        .as_deref()
+        .and_then(|id| Uuid::parse_str(id).ok());
+    let shown = Refused {
+        done,
+        ..Refused::default()
+    };
+    page(&state, &staff, id_of(&path)?, shown, StatusCode::OK).await
 }
 
 /// Shows a screenshot.
@@ -85,115 +108,15 @@ pub async fn screenshot(
     state: web::Data<AppState>,
 ) -> DeskResult {
     let (ticket_id, id) = path.into_inner();
-    let picture = attachment::picture(&mut *state.pool.acquire().await?, ticket_id, id).await?;
+    let picture = attachment::picture(
+        &mut *state.pool.acquire().await?,
+        ticket_id,
+        id,
+        Audience::Staff,
+    )
+    .await?;
     let picture = picture.ok_or_else(missing)?;
     Ok(serve_picture(picture.media_type, picture.content))
-}
-
-/// Answers the reporter.
-///
-/// # Errors
-/// [`StaffError`].
-pub async fn add_message(
-    path: web::Path<String>,
-    form: StaffForm<ReplyFields>,
-    state: web::Data<AppState>,
-) -> DeskResult {
-    let id = id_of(&path)?;
-    let body = match message_body(&form.fields.body) {
-        Ok(body) => body,
-        Err(error) => {
-            let reply = ReplyForm {
-                body: form.fields.body,
-                error: Some(error.to_string()),
-            };
-            let refused = Refused {
-                reply,
-                ..Refused::default()
-            };
-            return page(
-                &state,
-                &form.staff,
-                id,
-                refused,
-                StatusCode::UNPROCESSABLE_ENTITY,
-            )
-            .await;
-        }
-    };
-    let mut conn = state.pool.acquire().await?;
-    tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
-    conversation::answer(
-        &mut conn,
-        &state.config,
-        id,
-        form.staff.id(),
-        &body,
-        state.clock.now(),
-    )
-    .await?;
-    state.outbox_wake.notify_one();
-    Ok(back_to(id))
-}
-
-/// Closes the ticket.
-///
-/// # Errors
-/// [`StaffError`].
-pub async fn close(
-    path: web::Path<String>,
-    form: StaffForm<NoFields>,
-    state: web::Data<AppState>,
-) -> DeskResult {
-    let id = id_of(&path)?;
-    let mut conn = state.pool.acquire().await?;
-    conversation::close(
-        &mut conn,
-        &state.config,
-        id,
-        form.staff.id(),
-        state.clock.now(),
-    )
-    .await?;
-    state.outbox_wake.notify_one();
-    Ok(back_to(id))
-}
-
-/// Opens the ticket again.
-///
-/// # Errors
-/// [`StaffError`].
-pub async fn reopen(
-    path: web::Path<String>,
-    form: StaffForm<NoFields>,
-    state: web::Data<AppState>,
-) -> DeskResult {
-    change(&state, &path, &form.staff, TicketStatus::Open).await
-}
-
-/// Judges the ticket spam.
-///
-/// # Errors
-/// [`StaffError`].
-pub async fn mark_spam(
-    path: web::Path<String>,
-    form: StaffForm<NoFields>,
-    state: web::Data<AppState>,
-) -> DeskResult {
-    change(&state, &path, &form.staff, TicketStatus::Spam).await
-}
-
-async fn change(state: &AppState, path: &str, staff: &Staff, status: TicketStatus) -> DeskResult {
-    let id = id_of(path)?;
-    tickets::set_status(
-        &mut *state.pool.acquire().await?,
-        id,
-        status,
-        Some(staff.id()),
-        state.clock.now(),
-    )
-    .await?;
-    Ok(back_to(id))
 }
 
 /// Links the trace that staff name: by its ID in any shape, or by a span of it.
@@ -221,7 +144,7 @@ pub async fn link(
     match found {
         Ok(trace_id) => {
             state.resolver.choose(id, trace_id, form.staff.id()).await?;
-            Ok(back_to(id))
+            Ok(back_to(id, "#trace"))
         }
         Err(error) => {
             let link = LinkForm {
@@ -255,7 +178,7 @@ pub async fn reject_link(
 ) -> DeskResult {
     let id = id_of(&path)?;
     state.resolver.reject(id, form.staff.id()).await?;
-    Ok(back_to(id))
+    Ok(back_to(id, "#trace"))
 }
 
 /// The stored trace that a text refers to.
@@ -280,21 +203,25 @@ pub async fn stored(
     }
 }
 
-fn id_of(path: &str) -> Result<Uuid, Problem> {
+/// The ticket that a path names.
+///
+/// # Errors
+/// 404.
+pub fn id_of(path: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(path).map_err(|_not_an_id| missing())
 }
 
-fn missing() -> Problem {
+/// A ticket that is not there.
+#[must_use]
+pub fn missing() -> Problem {
     Problem::not_found("There is no ticket of this ID.")
 }
 
-fn back_to(id: Uuid) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, format!("/desk/tickets/{id}")))
-        .finish()
-}
-
-async fn page(
+/// The ticket's page.
+///
+/// # Errors
+/// [`StaffError`].
+pub async fn page(
     state: &AppState,
     staff: &Staff,
     id: Uuid,
@@ -302,58 +229,46 @@ async fn page(
     status: StatusCode,
 ) -> DeskResult {
     let mut conn = state.pool.acquire().await?;
-    let ticket = tickets::find(&mut conn, id).await?.ok_or_else(missing)?;
-    let link = links::find(&mut conn, id).await?.ok_or_else(missing)?;
-    let messages = tickets::messages(&mut conn, id).await?;
-    let events = tickets::events(&mut conn, id).await?;
-    let screenshots = attachment::of_ticket(&mut conn, id).await?;
-    let mails = outbox::of_ticket(&mut conn, id).await?;
-    let others = others_of(&mut conn, &link).await?;
-    let candidates = match link.state {
+    let rows = rows_of(&mut conn, id).await?;
+    let others = others_of(&mut conn, &rows.link).await?;
+    let candidates = match rows.link.state {
         LinkState::None | LinkState::Missing => candidates_of(&mut conn, id).await?,
         LinkState::Waiting | LinkState::Linked => Vec::new(),
     };
+    let colleagues = access::colleagues(&mut conn).await?;
+    let now = state.clock.now();
+    let overtaken = match &refused.overtaken {
+        Some(act) => change::unseen(&mut conn, act).await?,
+        None => Vec::new(),
+    };
+    let done = match refused.done {
+        Some(event_id) => change::undoable(&mut conn, id, event_id, staff.id())
+            .await?
+            .map(|undoable| DoneView::new(event_id, &undoable)),
+        None => None,
+    };
     // Reading the trace takes a connection of its own, and may have to wait its turn.
     drop(conn);
-    let now = state.clock.now();
-    let trace = panel(state, &link, now).await?;
+    let trace = panel(state, &rows.link, now).await?;
     let page = TicketPage {
         frame: Frame::desk(staff.viewer(), Section::Queue),
-        href: format!("/desk/tickets/{id}"),
-        reference: ticket.reference,
-        status: ticket.status,
-        kind: ticket.kind,
-        source: ticket.source,
-        action: ticket.action,
-        page_url: ticket.page_url,
-        occurred: When::new(ticket.occurred_at, now),
-        created: When::new(ticket.created_at, now),
-        language: language_name(state, &ticket.language),
-        tried: RecoveryStep::list(&ticket.tried),
-        typed_trace: link.typed,
-        messages: messages
-            .into_iter()
-            .map(|message| message_view(message, ticket.email.as_deref(), now))
-            .collect(),
-        notices: mails
-            .into_iter()
-            .filter_map(|mail| notice_view(mail, now))
-            .collect(),
-        email: ticket.email,
-        history: events
+        work: WorkView::new(&rows.ticket, staff, colleagues),
+        done,
+        is_overtaken: refused.overtaken.is_some(),
+        overtaken: overtaken
             .into_iter()
             .map(|event| history_entry(event, now))
             .collect(),
-        screenshots: ScreenshotView::list(&format!("/desk/tickets/{id}/screenshots"), &screenshots),
         reply: refused.reply,
         link_form: refused.link,
         others,
-        is_suggested: link.state == LinkState::Linked && link.origin == LinkOrigin::Suggested,
         candidates: candidates
             .into_iter()
             .map(|candidate| CandidateView::new(candidate, now))
             .collect(),
         trace,
+        language: language_name(state, &rows.ticket.language),
+        ..TicketPage::of_rows(rows, now)
     };
     Ok(html(status, &page))
 }
@@ -362,6 +277,17 @@ async fn page(
 fn language_name(state: &AppState, tag: &str) -> Option<String> {
     let words = state.config.content.words(tag);
     (words.tag() != "en").then(|| words.name.clone())
+}
+
+async fn rows_of(conn: &mut PgConnection, id: Uuid) -> Result<TicketRows, Problem> {
+    Ok(TicketRows {
+        ticket: tickets::find(&mut *conn, id).await?.ok_or_else(missing)?,
+        link: links::find(&mut *conn, id).await?.ok_or_else(missing)?,
+        messages: messages(&mut *conn, id, Audience::Staff).await?,
+        events: tickets::events(&mut *conn, id).await?,
+        screenshots: attachment::of_ticket(&mut *conn, id, Audience::Staff).await?,
+        mails: outbox::of_ticket(conn, id).await?,
+    })
 }
 
 async fn panel(state: &AppState, link: &Link, now: DateTime<Utc>) -> Result<TracePanel, Problem> {

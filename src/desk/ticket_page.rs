@@ -4,11 +4,14 @@ use askama::Template;
 
 use super::candidates_view::CandidateView;
 use super::mail_page::MailState;
+use super::ticket_view::{DoneView, WorkView};
 use super::trace_view::TraceView;
 use crate::http::page::Frame;
-use crate::http::view::{MessageView, ReplyForm, When};
+use crate::http::view::When;
 use crate::links::state::LinkState;
 use crate::tickets::attachment_view::ScreenshotView;
+use crate::tickets::message_view::{MessageView, ReplyForm};
+use crate::tickets::spam::SpamSign;
 use crate::tickets::status::TicketStatus;
 
 /// `GET /desk/tickets/{id}`.
@@ -27,6 +30,8 @@ pub struct TicketPage {
     pub kind: String,
     /// Through which door the report came: `form` or `api`.
     pub source: String,
+    /// Why tracedesk judged it spam; empty when it did not.
+    pub spam_signs: Vec<SpamSign>,
     /// What they were doing, as written.
     pub action: String,
     /// The page where it happened; an http or https URL.
@@ -51,12 +56,22 @@ pub struct TicketPage {
     pub history: Vec<HistoryEntry>,
     /// The screenshots that came with the report.
     pub screenshots: Vec<ScreenshotView>,
-    /// The reply box.
+    /// Who works on it.
+    pub work: WorkView,
+    /// What was done a moment ago and may be taken back.
+    pub done: Option<DoneView>,
+    /// Whether something was not done, because others did something that the reader had not seen.
+    pub is_overtaken: bool,
+    /// What that was, oldest first.
+    pub overtaken: Vec<HistoryEntry>,
+    /// The box under the conversation.
     pub reply: ReplyForm,
     /// The box that links a trace by hand.
     pub link_form: LinkForm,
     /// The trace.
     pub trace: TracePanel,
+    /// Since when it works again for the same user, and where the trace is that shows it.
+    pub recovered: Option<(When, String)>,
     /// Other open tickets of the same failure, and where they are.
     pub others: Option<(i64, String)>,
     /// Whether the trace was linked because it fits, and nobody said yet that it is the one.
@@ -141,6 +156,10 @@ impl TicketPage {
     fn is_closed(&self) -> bool {
         matches!(self.status, TicketStatus::Solved | TicketStatus::Spam)
     }
+
+    fn is_spam(&self) -> bool {
+        self.status == TicketStatus::Spam
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +186,7 @@ mod tests {
             status: TicketStatus::Open,
             kind: "chat".to_owned(),
             source: "form".to_owned(),
+            spam_signs: Vec::new(),
             action: "asking Focus to summarise a dataset of 12 docs.\nIt thinks for a while, then says that something went wrong.".to_owned(),
             page_url: "https://app.example.com/chat/8812?folder=reports".to_owned(),
             occurred: minutes_ago(4),
@@ -176,13 +196,17 @@ mod tests {
             tried: "retried, switched the model".to_owned(),
             typed_trace: Some("Trace ID: 4bf92f3577b34da6a3ce929d0e0e4736.".to_owned()),
             messages: vec![
+                MessageView::sample(
+                    "mira.okafor@example.com",
+                    true,
+                    "The model's provider was overloaded. Does it work with another model?",
+                    minutes_ago(1),
+                ),
                 MessageView {
-                    author: "mira.okafor@example.com".to_owned(),
-                    is_staff: true,
-                    body: "The model's provider was overloaded. Does it work with another model?".to_owned(),
-                    sent: minutes_ago(1),
+                    is_internal: true,
+                    ..MessageView::sample("joe@example.com", true, "Third one today.", minutes_ago(1))
                 },
-                MessageView { author: "lena@example.org".to_owned(), is_staff: false, body: "Yes, that works. Thanks!".to_owned(), sent: minutes_ago(0) },
+                MessageView::sample("lena@example.org", false, "Yes, that works. Thanks!", minutes_ago(0)),
             ],
             notices: vec![NoticeView {
                 kind: "Notice",
@@ -194,6 +218,20 @@ mod tests {
                 .map(|what| HistoryEntry { what: what.to_owned(), detail: None, who: None, at: minutes_ago(2) })
                 .into(),
             screenshots: Vec::new(),
+            work: WorkView {
+                assignee: Some("mira.okafor@example.com".to_owned()),
+                is_mine: false,
+                me: "2".to_owned(),
+                colleagues: vec![
+                    ("1".to_owned(), "mira.okafor@example.com".to_owned(), true),
+                    ("2".to_owned(), "joe@example.com".to_owned(), false),
+                ],
+                revision: 4,
+            },
+            recovered: Some((minutes_ago(1), "/desk/traces/1".to_owned())),
+            done: None,
+            is_overtaken: false,
+            overtaken: Vec::new(),
             reply: ReplyForm::default(),
             link_form: LinkForm::default(),
             trace,
@@ -280,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_tickets_offer_to_reopen_and_refused_forms_keep_what_was_typed() {
+    fn spam_says_why_and_can_be_rejected_and_refused_forms_keep_what_was_typed() {
         let mut page = page(TracePanel::None);
         page.status = TicketStatus::Spam;
         page.link_form = LinkForm {
@@ -290,9 +328,12 @@ mod tests {
         page.reply = ReplyForm {
             body: " ".to_owned(),
             error: Some("Write an answer first.".to_owned()),
+            ..ReplyForm::default()
         };
+        page.spam_signs = vec![SpamSign::NoForm];
         let html = testing::render("ticket-spam", &page);
-        assert!(html.contains("/reopening") && !html.contains("/closure"));
+        assert!(html.contains("Not spam") && !html.contains("/closure"));
+        assert!(html.contains("it was sent without opening the form"));
         assert!(html.contains(r#"value="xyz""#) && html.contains("Write an answer first."));
     }
 }

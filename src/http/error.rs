@@ -154,6 +154,13 @@ impl Problem {
         self.reason
     }
 
+    /// In a sentence for a reader of these words; in English where there is none in them.
+    #[must_use]
+    pub fn in_words(&self, words: &Words) -> String {
+        self.reason
+            .map_or_else(|| self.detail.clone(), |reason| reason.in_words(words))
+    }
+
     /// The same error with another status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
@@ -173,7 +180,9 @@ impl Problem {
         &self.detail
     }
 
-    fn respond(&self, mut response: HttpResponse) -> HttpResponse {
+    /// A response of one's own making with this error's headers.
+    #[must_use]
+    pub fn respond(&self, mut response: HttpResponse) -> HttpResponse {
         for (name, value) in &self.headers {
             response.headers_mut().append(name.clone(), value.clone());
         }

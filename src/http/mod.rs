@@ -7,6 +7,7 @@ pub mod client_ip;
 pub mod csrf;
 pub mod cursor;
 pub mod error;
+pub mod form;
 pub mod health;
 pub mod page;
 pub mod picture;

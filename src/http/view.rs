@@ -1,4 +1,4 @@
-//! Small pieces that several pages show: a moment, a message, a reply box. Plain data, no business.
+//! A moment, as all pages show it. Plain data, no business.
 
 use askama::filters::Safe;
 use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
@@ -102,28 +102,6 @@ fn relative(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     } else {
         format!("{amount} ago")
     }
-}
-
-/// One message of a ticket's conversation.
-#[derive(Debug, Clone)]
-pub struct MessageView {
-    /// Who wrote it, as the reader should see it: `You`, `Support`, an address.
-    pub author: String,
-    /// Whether staff wrote it.
-    pub is_staff: bool,
-    /// The text as written; shown with its line breaks.
-    pub body: String,
-    /// When it was sent.
-    pub sent: When,
-}
-
-/// The text box under a conversation.
-#[derive(Debug, Clone, Default)]
-pub struct ReplyForm {
-    /// What was typed, kept when it was refused.
-    pub body: String,
-    /// Why it was refused.
-    pub error: Option<String>,
 }
 
 #[cfg(test)]

@@ -7,20 +7,21 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::drafts::{self, Drafts};
-use super::fields::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
+use super::public_api;
 use super::refusal::Refused;
 use super::report::{RawReport, Report};
-use super::screenshot;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
 use crate::http::body;
 use crate::http::error::{ApiResult, FieldError, Problem};
+use crate::http::form::{self, Fields, Form, MAX_REPORT_BYTES, body_problem};
 use crate::http::reader::Reader;
 use crate::links::json::{TicketJson, TraceJson};
 use crate::links::store::Link;
 use crate::state::AppState;
+use crate::tickets::drafts::{self, Drafts};
+use crate::tickets::screenshot::{self, ShotError};
 use crate::tickets::status::TicketStatus;
 
 /// Longest `Idempotency-Key`: four times a UUID, with room.
@@ -39,6 +40,9 @@ pub async fn create(
     state: web::Data<AppState>,
 ) -> ApiResult {
     caller.require(Scope::TicketsWrite)?;
+    if let Some(origins) = caller.origins() {
+        return public_api::create(&request, &caller, payload, &state, origins).await;
+    }
     let key = idempotency_key(&request)?;
     let arrived = read_report(&request, payload, &state).await?;
     let fingerprint = arrived.fingerprint;
@@ -50,6 +54,7 @@ pub async fn create(
         source: ReportSource::Api,
         account_id,
         draft_hash: drafts.hash(),
+        spam_signs: Vec::new(),
         language: language.tag().to_owned(),
         tried: Vec::new(),
     };
@@ -166,7 +171,7 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
 }
 
 /// A report as it arrived.
-struct Arrived {
+pub(super) struct Arrived {
     raw: RawReport,
     /// Fields whose JSON type can't be right; empty in `raw`.
     mistyped: Vec<FieldError>,
@@ -176,12 +181,18 @@ struct Arrived {
 }
 
 /// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
-async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
+pub(super) async fn accept(
+    state: &AppState,
+    arrived: Arrived,
+) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
-    let shots = screenshot::take_all(arrived.files).await?;
-    let refused = |refusal| Refused {
+    let shots: Result<Vec<_>, _> = screenshot::take_all(arrived.files)
+        .await?
+        .into_iter()
+        .collect();
+    let refused = |refusal: ShotError| Refused {
         field: "attachments",
-        refusal,
+        refusal: refusal.into(),
     };
     let file_error = shots.as_ref().err().copied().map(refused);
     let mut errors = arrived.mistyped;
@@ -194,20 +205,22 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
     let (Ok(report), Ok(shots), true) = (parsed, shots, errors.is_empty()) else {
         return Err(Problem::invalid(errors));
     };
-    match drafts::keep_all(state, &shots).await? {
+    match drafts::keep_all(&state.pool, state.clock.now(), &shots).await? {
         (drafts, None) => Ok((report, drafts)),
         (_, Some(refusal)) => Err(Problem::invalid(vec![refused(refusal).into()])),
     }
 }
 
-async fn read_report(
+pub(super) async fn read_report(
     request: &HttpRequest,
     payload: web::Payload,
     state: &AppState,
 ) -> Result<Arrived, Problem> {
-    match fields::mime_of(request).as_str() {
+    match form::mime_of(request).as_str() {
         "multipart/form-data" => {
-            let form = fields::read(request, payload, &state.uploads).await?;
+            let form = form::read(request, payload, &state.uploads)
+                .await?
+                .whole()?;
             Ok(Arrived {
                 raw: from_fields(&form.fields),
                 mistyped: Vec::new(),

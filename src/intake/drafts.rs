@@ -1,139 +1,15 @@
-//! Screenshots between the form and the ticket: kept at once under a token, so that a form that is refused for
-//! something else does not lose them; moved to the ticket in the transaction that opens it.
+//! Screenshots of a form that was not sent yet, for its preview.
 
 use actix_web::web;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::refusal::Refusal;
-use super::screenshot::{self, MAX_SCREENSHOTS, Screenshot};
-use crate::clock::new_id;
 use crate::http::error::{PageError, PageResult, Problem, Reason};
 use crate::http::picture::serve_picture;
 use crate::state::AppState;
-use crate::tickets::attachment::{self, AttachmentInfo, NewAttachment};
-use crate::token::{self, Token};
+use crate::tickets::attachment;
+use crate::token;
 
-/// Files of a form that was never sent are forgotten after this many hours.
-pub const UNSENT_HOURS: i64 = 24;
-
-/// Files of unsent forms that are kept at a time: at a usual half megabyte each, 1 GB.
-const MAX_UNSENT: i64 = 2_000;
-
-/// The screenshots that go with a form.
-#[derive(Debug, Clone, Default)]
-pub struct Drafts {
-    /// The token by which the form finds them again; empty while there are none.
-    pub token: String,
-    /// The screenshots, in order.
-    pub files: Vec<AttachmentInfo>,
-}
-
-impl Drafts {
-    /// What the ticket's transaction finds them by.
-    #[must_use]
-    pub fn hash(&self) -> Option<[u8; 32]> {
-        (!self.files.is_empty()).then(|| token::hash(&self.token))
-    }
-}
-
-/// Keeps the files of a form beside those it sent before. Returns all of them, and what is wrong with the new ones.
-///
-/// # Errors
-/// [`Problem`] when they can't be kept now.
-pub async fn keep(
-    state: &AppState,
-    token: &str,
-    removed: Option<Uuid>,
-    files: Vec<Vec<u8>>,
-) -> Result<(Drafts, Option<Refusal>), Problem> {
-    if token.is_empty() && files.is_empty() {
-        return Ok((Drafts::default(), None));
-    }
-    let token = if token.is_empty() {
-        Token::generate().text
-    } else {
-        token.to_owned()
-    };
-    let hash = token::hash(&token);
-    let shots = screenshot::take_all(files).await?;
-    let mut conn = state.pool.acquire().await?;
-    if let Some(id) = removed {
-        attachment::delete_draft(&mut conn, hash, id).await?;
-    }
-    let error = match shots {
-        Ok(shots) => store(state, &mut conn, hash, &shots).await?,
-        Err(error) => Some(error),
-    };
-    let files = attachment::drafts(&mut conn, hash).await?;
-    Ok((Drafts { token, files }, error))
-}
-
-/// Keeps the files of a report that is otherwise valid, under a token of its own.
-///
-/// # Errors
-/// [`Problem`] when they can't be kept now.
-pub async fn keep_all(
-    state: &AppState,
-    shots: &[Screenshot],
-) -> Result<(Drafts, Option<Refusal>), Problem> {
-    if shots.is_empty() {
-        return Ok((Drafts::default(), None));
-    }
-    let token = Token::generate();
-    let mut conn = state.pool.acquire().await?;
-    let error = store(state, &mut conn, token.hash, shots).await?;
-    let files = attachment::drafts(&mut conn, token.hash).await?;
-    Ok((
-        Drafts {
-            token: token.text,
-            files,
-        },
-        error,
-    ))
-}
-
-/// Returns why they are not kept, if they are not.
-async fn store(
-    state: &AppState,
-    conn: &mut PgConnection,
-    hash: [u8; 32],
-    shots: &[Screenshot],
-) -> Result<Option<Refusal>, Problem> {
-    if shots.is_empty() {
-        return Ok(None);
-    }
-    if attachment::drafts(&mut *conn, hash).await?.len() + shots.len() > MAX_SCREENSHOTS {
-        return Ok(Some(Refusal::FilesMany));
-    }
-    if attachment::count_unsent(&mut *conn, MAX_UNSENT).await? >= MAX_UNSENT {
-        tracing::warn!("Screenshots are refused: too many wait for their forms to be sent");
-        return Err(Problem::unavailable());
-    }
-    for shot in shots {
-        insert(state, &mut *conn, hash, shot).await?;
-    }
-    Ok(None)
-}
-
-async fn insert(
-    state: &AppState,
-    conn: &mut PgConnection,
-    hash: [u8; 32],
-    shot: &Screenshot,
-) -> Result<(), Problem> {
-    let side = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
-    let new = NewAttachment {
-        id: new_id(),
-        media_type: shot.media_type,
-        width: side(shot.width),
-        height: side(shot.height),
-        content: &shot.content,
-    };
-    Ok(attachment::insert_draft(conn, hash, &new, state.clock.now()).await?)
-}
-
-/// `GET /drafts/{token}/{id}`: a screenshot of a form that was not sent yet, for its preview.
+/// `GET /drafts/{token}/{id}`.
 ///
 /// # Errors
 /// [`PageError`].

@@ -11,13 +11,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::fields::{self, Fields};
 use super::helped::{HelpfulFragment, SolvedPage};
 use crate::content::{Words, escape};
 use crate::failure_rule::FailureRules;
 use crate::help::answer::HelpAnswer;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::form::{self, Fields};
 use crate::http::page::{Frame, html};
 use crate::http::reader;
 use crate::http::view::When;
@@ -92,7 +92,7 @@ pub async fn look_up(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let finding = of_text(&request, &state, typed(&form.fields)).await?;

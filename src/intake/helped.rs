@@ -4,12 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::fields::{self, Fields};
 use super::report::ReportKind;
 use crate::help::answer::{HelpAnswer, Vote};
 use crate::help::store as help;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
+use crate::http::form::{self, Fields};
 use crate::http::page::{Frame, Switch, html};
 use crate::http::reader;
 use crate::state::AppState;
@@ -71,7 +71,7 @@ pub async fn recover(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let field = |name: &str| form.fields.get(name).map(String::as_str);
@@ -98,7 +98,7 @@ pub async fn vote(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let form = fields::read(&request, payload, &state.uploads)
+    let form = form::read(&request, payload, &state.uploads)
         .await
         .map_err(PageError)?;
     let vote = form.fields.get("vote").and_then(|text| Vote::parse(text));

@@ -5,14 +5,10 @@ use thiserror::Error;
 use super::report::{
     MAX_ACTION_CHARS, MAX_AGE, MAX_EMAIL_BYTES, MAX_URL_BYTES, MIN_ACTION_CHARS, ReportKind,
 };
-use super::screenshot::{MAX_FILE_BYTES, MAX_SCREENSHOTS, MAX_SIDE};
 use crate::content::Words;
 use crate::http::error::FieldError;
 use crate::links::trace_ref::{MAX_TEXT_BYTES, Shape, TraceRefError};
-use crate::tickets::message::{MAX_MESSAGE_CHARS, MessageError};
-
-/// Largest screenshot in MiB.
-pub const MAX_FILE_MIB: usize = MAX_FILE_BYTES / 1024 / 1024;
+use crate::tickets::screenshot::ShotError;
 
 /// A field that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,18 +57,8 @@ pub enum Refusal {
     EmailBroken,
     #[error(transparent)]
     Trace(#[from] TraceRefError),
-    #[error("A screenshot may have {MAX_FILE_MIB} MiB at most.")]
-    FileLarge,
-    #[error("A screenshot must be a PNG, JPEG, WebP or GIF picture.")]
-    FileFormat,
-    #[error("This picture is too large: at most {MAX_SIDE} pixels a side, and 16 million in all.")]
-    FilePixels,
-    #[error("This picture can't be read; it may be damaged. Take the screenshot again.")]
-    FileBroken,
-    #[error("This picture is too large once it is unpacked.")]
-    FileUnpacked,
-    #[error("At most {MAX_SCREENSHOTS} screenshots are taken.")]
-    FilesMany,
+    #[error(transparent)]
+    File(#[from] ShotError),
 }
 
 impl Refusal {
@@ -103,12 +89,7 @@ impl Refusal {
                 errors.trace_long.fill(&[("most", &MAX_TEXT_BYTES)])
             }
             Self::Trace(TraceRefError::NotFound) => errors.trace_none.clone(),
-            Self::FileLarge => errors.file_large.fill(&[("most", &MAX_FILE_MIB)]),
-            Self::FileFormat => errors.file_format.clone(),
-            Self::FilePixels => errors.file_pixels.fill(&[("most", &MAX_SIDE)]),
-            Self::FileBroken => errors.file_broken.clone(),
-            Self::FileUnpacked => errors.file_unpacked.clone(),
-            Self::FilesMany => errors.files_many.fill(&[("most", &MAX_SCREENSHOTS)]),
+            Self::File(error) => error.in_words(words),
         }
     }
 }
@@ -119,18 +100,6 @@ impl From<Refused> for FieldError {
             field: refused.field,
             detail: refused.refusal.to_string(),
         }
-    }
-}
-
-/// A message that was refused, in a sentence for the reporter.
-#[must_use]
-pub fn message_in_words(error: MessageError, words: &Words) -> String {
-    let errors = &words.errors;
-    match error {
-        MessageError::Missing => errors.message_missing.clone(),
-        MessageError::TooLong(count) => errors
-            .message_long
-            .fill(&[("count", &count), ("most", &MAX_MESSAGE_CHARS)]),
     }
 }
 

@@ -195,7 +195,11 @@ fn kind(text: &str) -> Result<ReportKind, Refusal> {
     known.ok_or(Refusal::KindUnknown)
 }
 
-fn email(text: &str) -> Result<Option<String>, Refusal> {
+/// A mail address, or none.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn email(text: &str) -> Result<Option<String>, Refusal> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

@@ -1,47 +1,71 @@
-//! The ticket as its reporter sees it: `GET /t/{token}`, `POST /t/{token}/replies`.
+//! The ticket as its reporter sees it, `GET /t/{token}`, and what they do there: reply, close, say whether an answer
+//! helped.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::drafts;
-use super::fields::{self, Fields};
-use super::refusal::message_in_words;
-use super::ticket_page::{PublicLink, PublicTicketPage};
+use super::ticket_page::{PublicTicketPage, RateForm, TicketRows};
 use crate::content::Words;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem, Reason};
-use crate::http::page::{Frame, html};
+use crate::http::form::{self, Fields};
+use crate::http::page::html;
 use crate::http::picture::serve_picture;
 use crate::http::reader;
-use crate::http::view::{MessageView, ReplyForm, When};
 use crate::links::conversation;
 use crate::links::state::LinkState;
-use crate::links::store::{self as links, Link};
+use crate::links::store as links;
 use crate::state::AppState;
 use crate::tickets::attachment;
-use crate::tickets::attachment_view::ScreenshotView;
-use crate::tickets::message::message_body;
+use crate::tickets::change::{Act, Outcome};
+use crate::tickets::conversation::{Audience, Said, messages};
+use crate::tickets::message_view::ReplyForm;
+use crate::tickets::rating::Rating;
+use crate::tickets::reply::{self, Verdict, text_of};
 use crate::tickets::status::TicketStatus;
-use crate::tickets::store::{self as tickets, Message, MessageAuthor, Ticket};
+use crate::tickets::store as tickets;
 use crate::token;
-use crate::traces::failure::FailureClass;
 use crate::traces::store as traces;
 
-/// Shows the ticket to whoever has its link.
+/// Shows the ticket to whoever has its link. A browser that has the page as it is now is told so, which costs little: the
+/// page asks again and again while it is looked at.
 ///
 /// # Errors
 /// [`PageError`].
 pub async fn show(
+    request: HttpRequest,
     path: web::Path<String>,
     query: web::Query<Fields>,
     state: web::Data<AppState>,
 ) -> PageResult {
     let ticket_id = find(&state, &path).await?;
+    let stamp = links::stamp(&mut *state.pool.acquire().await?, ticket_id).await?;
+    let tag = EntityTag::new_weak(stamp.unwrap_or_default());
+    if is_known(&request, &tag) {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header(ETag(tag))
+            .finish());
+    }
     let mut page = page_of(&state, &path, ticket_id).await?;
     page.is_new = query.contains_key("sent");
-    Ok(html(StatusCode::OK, &page))
+    page.is_rated = query.contains_key("rated");
+    page.tag = tag.to_string();
+    let mut response = html(StatusCode::OK, &page);
+    if let Ok(value) = header::HeaderValue::from_str(&page.tag) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    Ok(response)
+}
+
+fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(tag)),
+        _ => false,
+    }
 }
 
 /// "It works again": the reporter closes the ticket.
@@ -51,18 +75,9 @@ pub async fn show(
 pub async fn close(path: web::Path<String>, state: web::Data<AppState>) -> PageResult {
     let ticket_id = find(&state, &path).await?;
     let mut conn = state.pool.acquire().await?;
-    tickets::set_status(
-        &mut conn,
-        ticket_id,
-        TicketStatus::Solved,
-        None,
-        state.clock.now(),
-    )
-    .await?;
-    let page = state.config.base_url.join(&format!("/t/{path}"));
-    Ok(HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, page))
-        .finish())
+    let act = Act::new(ticket_id, None, state.clock.now());
+    conversation::set_status(&mut conn, &state.config, &act, TicketStatus::Solved).await?;
+    Ok(back_to(&state, &path, ""))
 }
 
 /// `GET /t/{token}/screenshots/{id}`.
@@ -72,12 +87,13 @@ pub async fn close(path: web::Path<String>, state: web::Data<AppState>) -> PageR
 pub async fn screenshot(path: web::Path<(String, Uuid)>, state: web::Data<AppState>) -> PageResult {
     let (token, id) = path.into_inner();
     let ticket_id = find(&state, &token).await?;
-    let picture = attachment::picture(&mut *state.pool.acquire().await?, ticket_id, id).await?;
+    let mut conn = state.pool.acquire().await?;
+    let picture = attachment::picture(&mut conn, ticket_id, id, Audience::Reporter).await?;
     let picture = picture.ok_or_else(drafts::missing)?;
     Ok(serve_picture(picture.media_type, picture.content))
 }
 
-/// Adds what the reporter wrote; a solved ticket opens again.
+/// Adds what the reporter wrote, with its screenshots; a solved ticket opens again.
 ///
 /// # Errors
 /// [`PageError`].
@@ -88,46 +104,97 @@ pub async fn reply(
     state: web::Data<AppState>,
 ) -> PageResult {
     let ticket_id = find(&state, &path).await?;
-    state.limits.report.check(&limit_key(client_ip(
-        &request,
-        &state.config.trusted_proxies,
-    )))?;
-    let form = fields::read(&request, payload, &state.uploads)
-        .await
-        .map_err(PageError)?;
-    let typed = form
-        .fields
-        .get("body")
-        .map(String::as_str)
-        .unwrap_or_default();
-    let body = match message_body(typed) {
-        Ok(body) => body,
-        Err(error) => {
-            let mut page = page_of(&state, &path, ticket_id).await?;
-            page.reply = ReplyForm {
-                body: typed.to_owned(),
-                error: Some(message_in_words(error, &page.frame.words)),
-            };
-            return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
+    let form = form::read(&request, payload, &state.uploads).await?;
+    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
+    // Pictures cost more than words: none are taken from who sends too much.
+    let limited = state.limits.report.check(&peer).err();
+    let words = words_of(&state, ticket_id).await?;
+    let refusal = limited
+        .as_ref()
+        .map(|problem| format!("{} {}", problem.in_words(&words), words.errors.files_again));
+    let once = Uuid::parse_str(text_of(&form.fields, "once")).ok();
+    let act = Act {
+        once,
+        ..Act::new(ticket_id, None, state.clock.now())
+    };
+    let (reply, verdict) = reply::read(&state.pool, act.now, form, &words, refusal).await?;
+    let status = match verdict {
+        Verdict::Send(body) => return send(&state, &path, &act, &reply, &body).await,
+        Verdict::Again => StatusCode::OK,
+        Verdict::Refused => {
+            limited.map_or(StatusCode::UNPROCESSABLE_ENTITY, |problem| problem.status())
         }
     };
+    let mut page = page_of(&state, &path, ticket_id).await?;
+    page.reply = reply;
+    Ok(html(status, &page))
+}
+
+async fn send(
+    state: &AppState,
+    token: &str,
+    act: &Act,
+    reply: &ReplyForm,
+    body: &str,
+) -> PageResult {
+    let said = Said {
+        draft_hash: reply.drafts.hash(),
+        ..Said::text(body)
+    };
     let mut conn = state.pool.acquire().await?;
-    conversation::reply(
-        &mut conn,
-        &state.config,
-        ticket_id,
-        &body,
-        state.clock.now(),
-    )
-    .await?;
+    if conversation::say(&mut conn, &state.config, act, &said).await? == Outcome::Gone {
+        return Err(missing().into());
+    }
     state.outbox_wake.notify_one();
-    let page = state
-        .config
-        .base_url
-        .join(&format!("/t/{path}#conversation"));
-    Ok(HttpResponse::SeeOther()
+    Ok(back_to(state, token, "#conversation"))
+}
+
+/// "Was this helpful?": the reporter judges an answer (`message`, its ID; `helpful`, yes or no; `line`).
+///
+/// # Errors
+/// [`PageError`].
+pub async fn rate(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> PageResult {
+    let ticket_id = find(&state, &path).await?;
+    let form = form::read(&request, payload, &state.uploads).await?;
+    let text = |name| text_of(&form.fields, name);
+    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
+    let words = words_of(&state, ticket_id).await?;
+    let rating = match state.limits.click.check(&peer) {
+        Ok(()) => Rating::parse(text("helpful"), text("line"))
+            .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.in_words(&words))),
+        Err(problem) => Err((problem.status(), problem.in_words(&words))),
+    };
+    let rating = match rating {
+        Ok(rating) => rating,
+        Err((status, error)) => {
+            let mut page = page_of(&state, &path, ticket_id).await?;
+            page.rate = page.rate.map(|rate| RateForm {
+                line: text("line").to_owned(),
+                error: Some(error),
+                ..rate
+            });
+            return Ok(html(status, &page));
+        }
+    };
+    let message_id = Uuid::parse_str(text("message")).unwrap_or_default();
+    let act = Act::new(ticket_id, None, state.clock.now());
+    let mut conn = state.pool.acquire().await?;
+    if conversation::rate(&mut conn, &act, message_id, &rating).await? {
+        return Ok(back_to(&state, &path, "?rated=1#rating"));
+    }
+    Ok(back_to(&state, &path, ""))
+}
+
+fn back_to(state: &AppState, token: &str, at: &str) -> HttpResponse {
+    let page = state.config.base_url.join(&format!("/t/{token}{at}"));
+    HttpResponse::SeeOther()
         .insert_header((header::LOCATION, page))
-        .finish())
+        .finish()
 }
 
 async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
@@ -138,6 +205,13 @@ async fn find(state: &AppState, token: &str) -> Result<Uuid, PageError> {
 
 fn missing() -> Problem {
     Problem::not_found("This link opens no report.").with_reason(Reason::NoReport)
+}
+
+/// The language of the ticket's pages.
+async fn words_of(state: &AppState, ticket_id: Uuid) -> Result<Words, Problem> {
+    let ticket = tickets::find(&mut *state.pool.acquire().await?, ticket_id).await?;
+    let language = ticket.ok_or_else(missing)?.language;
+    Ok(reader::current().words_for(&state.config.content, &language))
 }
 
 async fn page_of(
@@ -152,85 +226,26 @@ async fn page_of(
     let link = links::find(&mut conn, ticket_id)
         .await?
         .ok_or_else(missing)?;
-    let messages = tickets::messages(&mut conn, ticket_id).await?;
-    let screenshots = attachment::of_ticket(&mut conn, ticket_id).await?;
-    let started = match link.trace().filter(|_| link.state == LinkState::Linked) {
+    let started_at = match link.trace().filter(|_| link.state == LinkState::Linked) {
         Some(trace_id) => traces::pinned_start(&mut conn, trace_id).await?,
         None => None,
     };
-    let now = state.clock.now();
     let words = reader::current().words_for(&state.config.content, &ticket.language);
-    let started = started.map(|time| When::for_reader(time, now, &words));
-    let href = format!("/t/{token}");
-    let url = state.config.base_url.join(&href);
     let failure = link.failure_class.map(|class| {
         let rules = &state.config.failure_rules;
         let advice = rules.advice_in(&words, class, link.failure_rule.as_deref());
         (class, advice.to_owned())
     });
-    let found = Found { started, failure };
-    let shots = ScreenshotView::list(&format!("{href}/screenshots"), &screenshots);
-    let mut page = build(href, url, ticket, &link, found, messages, (words, now));
-    page.screenshots = shots;
-    Ok(page)
-}
-
-/// What the linked trace tells.
-struct Found {
-    started: Option<When>,
-    failure: Option<(FailureClass, String)>,
-}
-
-fn build(
-    href: String,
-    url: String,
-    ticket: Ticket,
-    link: &Link,
-    found: Found,
-    messages: Vec<Message>,
-    (words, now): (Words, DateTime<Utc>),
-) -> PublicTicketPage {
-    let occurred = When::for_reader(ticket.occurred_at, now, &words);
-    PublicTicketPage {
-        href,
-        url,
-        reference: ticket.reference,
-        status: ticket.status,
-        action: ticket.action,
-        page_url: ticket.page_url,
-        created: When::for_reader(ticket.created_at, now, &words),
-        email: ticket.email,
-        link: match link.state {
-            LinkState::None => PublicLink::None,
-            LinkState::Waiting => PublicLink::Waiting,
-            LinkState::Missing => PublicLink::Missing,
-            LinkState::Linked => PublicLink::Linked {
-                started: found.started.unwrap_or_else(|| occurred.clone()),
-                failure: found.failure,
-            },
-        },
-        occurred,
-        messages: messages
-            .into_iter()
-            .map(|message| message_view(message, &words, now))
-            .collect(),
-        reply: ReplyForm::default(),
-        screenshots: Vec::new(),
-        is_new: false,
-        frame: Frame::in_words(words),
-    }
-}
-
-fn message_view(message: Message, words: &Words, now: DateTime<Utc>) -> MessageView {
-    let is_staff = message.author == MessageAuthor::Staff;
-    MessageView {
-        author: if is_staff {
-            words.ticket.support.clone()
-        } else {
-            words.ticket.you.clone()
-        },
-        is_staff,
-        body: message.body,
-        sent: When::for_reader(message.created_at, now, words),
-    }
+    let rows = TicketRows {
+        ticket,
+        link,
+        failure,
+        started_at,
+        messages: messages(&mut conn, ticket_id, Audience::Reporter).await?,
+        screenshots: attachment::of_ticket(&mut conn, ticket_id, Audience::Reporter).await?,
+    };
+    let href = format!("/t/{token}");
+    let url = state.config.base_url.join(&href);
+    let now = state.clock.now();
+    Ok(PublicTicketPage::new(href, url, rows, words, now))
 }

@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
+use super::lost;
 use super::notice::Notice;
 use super::reporter_mail::{About, PlainMail};
-use super::state::LinkState;
+use super::state::{LinkOrigin, LinkState};
 use super::store::{self, Link};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
-use crate::content::Content;
+use crate::content::{Content, Words};
 use crate::failure_rule::FailureRules;
+use crate::http::view::When;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
 use crate::outbox::store::{Claimed, MailKind};
-use crate::tickets::store as tickets;
+use crate::tickets::attachment;
+use crate::tickets::conversation::{self, Audience};
+use crate::tickets::status::TicketStatus;
+use crate::tickets::store::{self as tickets, Ticket};
 use crate::token::Token;
 use crate::traces::assemble::RawTrace;
 use crate::traces::failure::Failure;
@@ -47,8 +54,82 @@ pub struct Renderer {
 pub async fn render(renderer: Renderer, mail: Claimed) -> Result<MailContent, RenderError> {
     match mail.kind {
         MailKind::StaffNotice => staff_notice(&renderer, &mail).await,
+        MailKind::LostLinks => lost_links(&renderer, &mail).await,
         _ => plain(&renderer, &mail).await,
     }
+}
+
+/// As all mails to reporters, it brings links of its own, here one a ticket.
+async fn lost_links(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
+    let mut conn = renderer.pool.acquire().await?;
+    let newest = tickets::find(&mut conn, mail.ticket_id)
+        .await?
+        .ok_or_else(gone)?;
+    let words = renderer.content.words(&newest.language);
+    let mut links = Vec::new();
+    for ticket in lost::open_tickets(&mut conn, &mail.recipient).await? {
+        let link = fresh_link(renderer, &mut conn, ticket.id).await?;
+        let when = moment(renderer, ticket.created_at, words);
+        let text = words.mails.links_one.fill(&[
+            ("reference", &ticket.reference),
+            ("kind", &kind_in_words(&ticket.kind, words)),
+            ("when", &when),
+        ]);
+        links.push((text, link));
+    }
+    Ok(PlainMail::lost_links(words, links, &renderer.base_url.join("/")).render()?)
+}
+
+fn moment(renderer: &Renderer, at: DateTime<Utc>, words: &Words) -> String {
+    When::for_reader(at, renderer.clock.now(), words).full
+}
+
+/// Of a reporter's first link only a hash is kept, so each mail brings one of its own.
+async fn fresh_link(
+    renderer: &Renderer,
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<String, sqlx::Error> {
+    let token = Token::generate();
+    tickets::add_token(conn, ticket_id, token.hash, renderer.clock.now()).await?;
+    Ok(renderer.base_url.join(&format!("/t/{}", token.text)))
+}
+
+/// What was received, without any word that the reporter chose.
+async fn facts_of(
+    renderer: &Renderer,
+    conn: &mut PgConnection,
+    ticket: &Ticket,
+    link: Option<&Link>,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let shots = attachment::of_ticket(conn, ticket.id, Audience::Reporter).await?;
+    // As stated: which trace was found for a report without an ID is not what was received.
+    let stated = link.filter(|link| link.origin == LinkOrigin::Stated);
+    let words = renderer.content.words(&ticket.language);
+    let mails = &words.mails;
+    let facts = [
+        (&mails.fact_reference, Some(ticket.reference.clone())),
+        (
+            &mails.fact_kind,
+            Some(kind_in_words(&ticket.kind, words).to_owned()),
+        ),
+        (
+            &mails.fact_when,
+            Some(moment(renderer, ticket.occurred_at, words)),
+        ),
+        (
+            &mails.fact_trace,
+            stated.and_then(Link::trace).map(|id| id.to_string()),
+        ),
+        (
+            &mails.fact_screenshots,
+            (!shots.is_empty()).then(|| shots.len().to_string()),
+        ),
+    ];
+    let known = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.clone(), value?)));
+    Ok(known.collect())
 }
 
 async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, RenderError> {
@@ -57,9 +138,9 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
     let ticket = tickets::find(&mut conn, ticket_id)
         .await?
         .ok_or_else(gone)?;
-    let link_of = store::find(&mut conn, ticket_id).await?;
+    let found = store::find(&mut conn, ticket_id).await?;
     let message = match mail.message {
-        Some(id) => tickets::message_body(&mut conn, id)
+        Some(id) => conversation::message_body(&mut conn, id)
             .await?
             .unwrap_or_default(),
         None => String::new(),
@@ -69,10 +150,7 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
             .base_url
             .join(&format!("/desk/tickets/{ticket_id}"))
     } else {
-        // Of the first link only a hash is kept, so each mail brings one of its own.
-        let token = Token::generate();
-        tickets::add_token(&mut conn, ticket_id, token.hash, renderer.clock.now()).await?;
-        renderer.base_url.join(&format!("/t/{}", token.text))
+        fresh_link(renderer, &mut conn, ticket_id).await?
     };
     let about = About {
         reference: &ticket.reference,
@@ -80,15 +158,21 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         link: &link,
     };
     let words = renderer.content.words(&ticket.language);
-    let failure = link_of.as_ref().and_then(|link| {
+    let failure = found.as_ref().and_then(|link| {
         let (class, rule) = (link.failure_class?, link.failure_rule.as_deref());
         Some((class, renderer.rules.advice_in(words, class, rule)))
     });
     let mail = match kind {
-        MailKind::StaffNotice | MailKind::ReportReceived => {
-            PlainMail::received(about, words, failure)
+        MailKind::StaffNotice | MailKind::LostLinks | MailKind::ReportReceived => {
+            let facts = facts_of(renderer, &mut conn, &ticket, found.as_ref()).await?;
+            PlainMail::received(about, words, facts, failure)
         }
-        MailKind::Answered => PlainMail::answered(about, words, &message),
+        MailKind::Answered => PlainMail::answered(
+            about,
+            words,
+            &message,
+            ticket.status == TicketStatus::Solved,
+        ),
         MailKind::Solved => PlainMail::solved(about, words),
         MailKind::ReplyNotice => PlainMail::reply_notice(about, &message),
     };
@@ -165,6 +249,17 @@ fn read(
     rules: &FailureRules,
 ) -> Result<(Trace, Option<Failure>), crate::traces::assemble::ReadError> {
     Ok((raw.assemble()?, raw.failure(rules)?))
+}
+
+fn kind_in_words<'a>(kind: &str, words: &'a Words) -> &'a str {
+    let kinds = &words.kinds;
+    match kind {
+        "chat" => &kinds.chat,
+        "upload" => &kinds.upload,
+        "workflow" => &kinds.workflow,
+        "api" => &kinds.api,
+        _ => &kinds.other,
+    }
 }
 
 fn kind_label(kind: &str) -> &'static str {

@@ -20,6 +20,10 @@ pub struct PlainMail {
     subject: String,
     headline: String,
     sentences: Vec<String>,
+    /// What was received, a line each: a name and a value.
+    facts: Vec<(String, String)>,
+    /// Further links: what they lead to, and where.
+    links: Vec<(String, String)>,
     /// Whose words, and the words.
     quote: Option<(String, String)>,
     link_text: String,
@@ -52,11 +56,12 @@ pub struct About<'a> {
 
 impl PlainMail {
     /// We have the report. With what failed and what helps, if the trace showed it already. None of the report's
-    /// words: anybody can give anybody's address.
+    /// words, in the facts neither: anybody can give anybody's address.
     #[must_use]
     pub fn received(
         about: About<'_>,
         words: &Words,
+        facts: Vec<(String, String)>,
         failure: Option<(FailureClass, &str)>,
     ) -> Self {
         let mails = &words.mails;
@@ -70,17 +75,22 @@ impl PlainMail {
         Self {
             headline: mails.received.clone(),
             sentences: [thanks].into_iter().chain(failure).collect(),
+            facts,
             ..Self::to_reporter(about, words, &mails.received_subject)
         }
     }
 
-    /// Staff wrote `answer`.
+    /// Staff wrote `answer`, and may have closed the ticket with it.
     #[must_use]
-    pub fn answered(about: About<'_>, words: &Words, answer: &str) -> Self {
+    pub fn answered(about: About<'_>, words: &Words, answer: &str, is_solved: bool) -> Self {
         let mails = &words.mails;
+        let solved = is_solved.then(|| mails.answered_solved.clone());
         Self {
             headline: mails.answered.clone(),
-            sentences: vec![mails.answered_text.clone()],
+            sentences: solved
+                .into_iter()
+                .chain([mails.answered_text.clone()])
+                .collect(),
             quote: Some((mails.wrote.clone(), clean(answer))),
             ..Self::to_reporter(about, words, &mails.answered_subject)
         }
@@ -97,6 +107,25 @@ impl PlainMail {
         }
     }
 
+    /// Fresh links to the reporter's open tickets, which they asked for: what they lead to, and where. Says none of the
+    /// reports' words either.
+    #[must_use]
+    pub fn lost_links(words: &Words, links: Vec<(String, String)>, start: &str) -> Self {
+        let mails = &words.mails;
+        Self {
+            language: words.tag().to_owned(),
+            subject: mails.links_subject.clone(),
+            headline: mails.links_subject.clone(),
+            sentences: vec![mails.links_text.clone()],
+            facts: Vec::new(),
+            links,
+            quote: None,
+            link_text: mails.links_more.clone(),
+            link: start.to_owned(),
+            footer: mails.footer.clone(),
+        }
+    }
+
     /// The reporter wrote `reply`: to staff.
     #[must_use]
     pub fn reply_notice(about: About<'_>, reply: &str) -> Self {
@@ -107,6 +136,8 @@ impl PlainMail {
             subject: format!("[{reference}] The reporter wrote: {action}"),
             headline: format!("The reporter of {reference} wrote again"),
             sentences: Vec::new(),
+            facts: Vec::new(),
+            links: Vec::new(),
             quote: Some(("The reporter wrote".to_owned(), clean(reply))),
             link_text: "Open the ticket".to_owned(),
             link: about.link.to_owned(),
@@ -122,6 +153,8 @@ impl PlainMail {
             subject: subject.fill(&[("reference", &reference), ("action", &action)]),
             headline: String::new(),
             sentences: Vec::new(),
+            facts: Vec::new(),
+            links: Vec::new(),
             quote: None,
             link_text: words.mails.open.clone(),
             link: about.link.to_owned(),
@@ -170,19 +203,19 @@ mod tests {
 
     #[test]
     fn the_reporter_gets_link_and_advice() {
-        let mail = PlainMail::received(
-            ABOUT,
-            &Words::english(),
-            Some((
-                FailureClass::ProviderError,
-                "Switching the model usually fixes this.",
-            )),
-        )
-        .render()
-        .unwrap();
+        let facts = vec![("What failed".to_owned(), "Chat".to_owned())];
+        let advice = "Switching the model usually fixes this.";
+        let failure = Some((FailureClass::ProviderError, advice));
+        let mail = PlainMail::received(ABOUT, &Words::english(), facts, failure)
+            .render()
+            .unwrap();
         assert_eq!(mail.subject, "[TD-7F3K2Q] We have your report");
         for part in [&mail.text, &mail.html] {
             assert!(part.contains("https://desk.example.com/t/secret"), "{part}");
+            assert!(
+                part.contains("What failed") && part.contains("Chat"),
+                "{part}"
+            );
             assert!(
                 part.contains("Switching the model usually fixes this."),
                 "{part}"
@@ -200,9 +233,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_quoted_and_staff_get_no_footer() {
-        let mail = PlainMail::answered(ABOUT, &Words::english(), "Try the other model.\nIt works.")
-            .render()
-            .unwrap();
+        let mail = PlainMail::answered(
+            ABOUT,
+            &Words::english(),
+            "Try the other model.\nIt works.",
+            false,
+        )
+        .render()
+        .unwrap();
         assert!(
             mail.text.contains("> Try the other model.\n> It works."),
             "{}",

@@ -45,6 +45,10 @@ pub struct Link {
     pub failed_at: Option<DateTime<Utc>>,
     /// The operator's rule that gave the class.
     pub failure_rule: Option<String>,
+    /// Start of the first later trace of the same user and route that shows success.
+    pub recovered_at: Option<DateTime<Utc>>,
+    /// That trace.
+    pub recovered_trace_id: Option<Uuid>,
 }
 
 impl Link {
@@ -81,8 +85,25 @@ pub async fn find(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Option<Lin
         r#"SELECT ticket_id, state AS "state: LinkState", origin AS "origin: LinkOrigin", trace_id, other_ids, span_id,
                   typed, waiting_until, linked_at, failure_class AS "failure_class: FailureClass",
                   failure_fingerprint, failing_span_id, failing_service, failing_span, failure_message, failed_at,
-                  failure_rule
+                  recovered_at, recovered_trace_id, failure_rule
            FROM links WHERE ticket_id = $1"#,
+        ticket_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Another text whenever anything changed that the reporter's page shows.
+///
+/// # Errors
+/// The database's.
+pub async fn stamp(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT md5(concat_ws('/', revision, updated_at, state, trace_id, failure_class, recovered_at)) AS "stamp!"
+           FROM tickets JOIN links ON links.ticket_id = tickets.id WHERE tickets.id = $1"#,
         ticket_id,
     )
     .fetch_optional(conn)
@@ -187,7 +208,7 @@ pub async fn repoint(
         "UPDATE links SET state = 'waiting', origin = $3, trace_id = $2, other_ids = '{}', span_id = NULL,
              waiting_until = $4, linked_at = NULL, failure_class = NULL, failure_fingerprint = NULL,
              failing_span_id = NULL, failing_service = NULL, failing_span = NULL, failure_message = NULL, failure_rule = NULL,
-             failed_at = NULL
+             failed_at = NULL, recovered_at = NULL, recovered_trace_id = NULL, recovery_seen_until = NULL
          WHERE ticket_id = $1",
         ticket_id,
         trace_id.as_uuid(),
@@ -260,7 +281,7 @@ pub async fn waiting_after(
         r#"SELECT ticket_id, state AS "state: LinkState", origin AS "origin: LinkOrigin", trace_id, other_ids, span_id,
                   typed, waiting_until, linked_at, failure_class AS "failure_class: FailureClass",
                   failure_fingerprint, failing_span_id, failing_service, failing_span, failure_message, failed_at,
-                  failure_rule
+                  recovered_at, recovered_trace_id, failure_rule
            FROM links WHERE state = 'waiting' AND ticket_id > $1 ORDER BY ticket_id LIMIT $2"#,
         after,
         limit,

@@ -31,7 +31,7 @@ pub struct ListedTicket {
 }
 
 /// Longest piece of an action that a list shows.
-const LISTED_ACTION_CHARS: i32 = 200;
+pub const LISTED_ACTION_CHARS: i32 = 200;
 
 /// Tickets newest first, those before a cursor, of one status or of all.
 ///

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{self, Admission};
 use super::backoff;
 use super::mailer::{CHECK_DEADLINE, Mailer, SEND_DEADLINE, SendError};
 use super::message::{BuildError, MailContent, build};
@@ -91,6 +92,8 @@ pub enum Outcome {
     Deferred,
     /// It is not tried again.
     Failed,
+    /// Its recipient had as many mails as one address gets in an hour.
+    Held,
     /// No server can be reached, for the reason given; the mail is queued as before.
     Unreachable(String),
     /// The lease ended on the way: another worker has the mail, and nothing was marked.
@@ -217,10 +220,21 @@ where
     }
 
     async fn deliver(&self, mail: Claimed) -> Result<Outcome, sqlx::Error> {
-        let result = self.attempt(&mail).await;
-        let outcome = self.settle(&mail, result).await?;
+        let outcome = match self.admit(&mail).await? {
+            Admission::Granted => {
+                let result = self.attempt(&mail).await;
+                self.settle(&mail, result).await?
+            }
+            Admission::Refused => Outcome::Held,
+            Admission::LeaseLost => Outcome::LeaseLost,
+        };
         log(&mail, &outcome);
         Ok(outcome)
+    }
+
+    async fn admit(&self, mail: &Claimed) -> Result<Admission, sqlx::Error> {
+        let conn = &mut *self.pool.acquire().await?;
+        admission::admit(conn, mail, self.clock.now()).await
     }
 
     async fn attempt(&self, mail: &Claimed) -> Result<String, SendError> {
@@ -323,6 +337,9 @@ fn log(mail: &Claimed, outcome: &Outcome) {
         }
         Outcome::Failed => {
             tracing::error!(mail.id = %id, ticket.id = %ticket, "A mail failed for good; see Desk > Mail");
+        }
+        Outcome::Held => {
+            tracing::warn!(mail.id = %id, ticket.id = %ticket, "A mail is held: its address had many within the hour");
         }
         Outcome::LeaseLost => {
             tracing::warn!(mail.id = %id, ticket.id = %ticket, "A mail outlasted its lease and may be sent twice");

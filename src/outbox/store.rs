@@ -23,13 +23,17 @@ pub enum MailKind {
     Answered,
     /// Tells the reporter that staff closed the ticket.
     Solved,
+    /// Gives the reporter, who asked for it, fresh links to their open tickets.
+    LostLinks,
 }
 
-/// Receipts to one address in an hour: more is a loop, or someone else's address being mailed. Answers of staff are not
-/// bounded: nobody else can cause them.
-pub const MAX_RECEIPTS_AN_HOUR: i64 = 10;
-
 impl MailKind {
+    /// Whether it is better with the ticket's trace, and goes as soon as that is here.
+    #[must_use]
+    pub fn awaits_trace(self) -> bool {
+        matches!(self, Self::StaffNotice | Self::ReportReceived)
+    }
+
     /// What it is, in words for staff.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -39,6 +43,7 @@ impl MailKind {
             Self::ReportReceived => "To the reporter: received",
             Self::Answered => "To the reporter: answer",
             Self::Solved => "To the reporter: solved",
+            Self::LostLinks => "To the reporter: lost links",
         }
     }
 }
@@ -82,7 +87,7 @@ pub struct NewMail {
     pub message_id: String,
     /// The message that it carries, if it carries one.
     pub message: Option<Uuid>,
-    /// How long it may wait for the ticket's trace; zero sends it at once.
+    /// How long it may wait, for the ticket's trace or for its cause to be undone; zero sends it at once.
     pub grace: Duration,
     /// When its cause happened.
     pub created_at: DateTime<Utc>,
@@ -105,37 +110,10 @@ pub struct Claimed {
     pub message: Option<Uuid>,
     /// How often a mail server has answered about it.
     pub attempts: i32,
-    /// The fence.
-    pub lease_id: Uuid,
-}
-
-/// A mail as Desk > Mail shows it.
-#[derive(Debug, Clone)]
-pub struct Mail {
-    /// The mail.
-    pub id: Uuid,
-    /// The ticket it is about.
-    pub ticket_id: Uuid,
-    /// That ticket's reference.
-    pub reference: String,
-    /// What it is for.
-    pub kind: MailKind,
-    /// One address, with or without a name.
-    pub recipient: String,
-    /// What became of it.
-    pub state: MailState,
-    /// Not tried before this time, while queued.
-    pub due_at: DateTime<Utc>,
-    /// Whether it waits for the ticket's trace until then.
-    pub awaits_trace: bool,
-    /// How often a mail server has answered about it.
-    pub attempts: i32,
-    /// What the mail server, or the network, said last.
-    pub last_response: Option<String>,
     /// When its cause happened.
     pub created_at: DateTime<Utc>,
-    /// When it was sent or failed.
-    pub finished_at: Option<DateTime<Utc>>,
+    /// The fence.
+    pub lease_id: Uuid,
 }
 
 /// Queues a mail.
@@ -152,13 +130,26 @@ pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx
         mail.recipient,
         mail.message_id,
         mail.grace.as_secs_f64(),
-        !mail.grace.is_zero(),
+        !mail.grace.is_zero() && mail.kind.awaits_trace(),
         mail.created_at,
         mail.message,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Whether there ever was a mail about a ticket.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn has_any(conn: &mut PgConnection, ticket_id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM outbox WHERE ticket_id = $1) AS "exists!""#,
+        ticket_id
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Takes up to `limit` due mails, oldest first, for the time of a lease. From here on they wait for no trace.
@@ -182,7 +173,7 @@ pub async fn claim_due(
            UPDATE outbox SET lease_id = $2, leased_until = now() + make_interval(secs => $3), awaits_trace = false
            FROM due WHERE outbox.id = due.id
            RETURNING outbox.id, ticket_id, kind AS "kind: MailKind", recipient, message_id, message, attempts,
-                     lease_id AS "lease_id!""#,
+                     created_at, lease_id AS "lease_id!""#,
         i64::try_from(limit).unwrap_or(i64::MAX),
         new_id(),
         lease.as_secs_f64(),
@@ -276,6 +267,31 @@ pub async fn retry_later(
     Ok(written.rows_affected() == 1)
 }
 
+/// Holds a mail for a while, for the reason given: no attempt is counted. `false` if the lease was lost: nothing changes
+/// then.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn hold(
+    conn: &mut PgConnection,
+    mail: &Claimed,
+    reason: &str,
+    delay: Duration,
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
+        "UPDATE outbox SET last_response = $3, due_at = now() + make_interval(secs => $4), lease_id = NULL,
+                           leased_until = NULL
+         WHERE id = $1 AND lease_id = $2 AND state = 'queued'",
+        mail.id,
+        mail.lease_id,
+        reason,
+        delay.as_secs_f64(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
+
 /// Gives a mail back as it was, because no server could be reached: no attempt is counted. `false` if the lease was
 /// lost: nothing changes then.
 ///
@@ -313,6 +329,26 @@ pub async fn hasten(conn: &mut PgConnection, ticket_id: Uuid) -> Result<u64, sql
     Ok(written.rows_affected())
 }
 
+/// Takes back a ticket's mails of a kind that nobody is sending yet.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn withdraw(
+    conn: &mut PgConnection,
+    ticket_id: Uuid,
+    kind: MailKind,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM outbox
+         WHERE ticket_id = $1 AND kind = $2 AND state = 'queued' AND (leased_until IS NULL OR leased_until <= now())",
+        ticket_id,
+        kind as MailKind,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Queues a failed mail again, with all its attempts. `false` if it is not a failed mail.
 ///
 /// # Errors
@@ -326,70 +362,4 @@ pub async fn requeue(conn: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Er
     .execute(conn)
     .await?;
     Ok(written.rows_affected() == 1)
-}
-
-/// Up to `limit` mails, newest first, before the given creation time and ID.
-///
-/// # Errors
-/// When the database can't be reached.
-pub async fn recent(
-    conn: &mut PgConnection,
-    before: Option<(DateTime<Utc>, Uuid)>,
-    limit: i64,
-) -> Result<Vec<Mail>, sqlx::Error> {
-    // No mail is younger than this, so it stands for "from the start".
-    let (before_at, before_id) =
-        before.unwrap_or((DateTime::<Utc>::from_timestamp_nanos(i64::MAX), Uuid::max()));
-    sqlx::query_as!(
-        Mail,
-        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
-                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
-                  finished_at
-           FROM outbox JOIN tickets ON tickets.id = ticket_id
-           WHERE (outbox.created_at, outbox.id) < ($1, $2)
-           ORDER BY outbox.created_at DESC, outbox.id DESC
-           LIMIT $3"#,
-        before_at,
-        before_id,
-        limit,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// The mails of a ticket, oldest first: a few, one a recipient.
-///
-/// # Errors
-/// When the database can't be reached.
-pub async fn of_ticket(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Vec<Mail>, sqlx::Error> {
-    sqlx::query_as!(
-        Mail,
-        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
-                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
-                  finished_at
-           FROM outbox JOIN tickets ON tickets.id = ticket_id
-           WHERE ticket_id = $1
-           ORDER BY outbox.created_at, outbox.id"#,
-        ticket_id,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// One mail.
-///
-/// # Errors
-/// When the database can't be reached.
-pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Mail>, sqlx::Error> {
-    sqlx::query_as!(
-        Mail,
-        r#"SELECT outbox.id, ticket_id, reference, outbox.kind AS "kind: MailKind", recipient,
-                  state AS "state: MailState", due_at, awaits_trace, attempts, last_response, outbox.created_at,
-                  finished_at
-           FROM outbox JOIN tickets ON tickets.id = ticket_id
-           WHERE outbox.id = $1"#,
-        id,
-    )
-    .fetch_optional(conn)
-    .await
 }

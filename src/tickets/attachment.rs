@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
+use super::conversation::Audience;
+
 /// A screenshot without its picture.
 #[derive(Debug, Clone)]
 pub struct AttachmentInfo {
@@ -17,6 +19,8 @@ pub struct AttachmentInfo {
     pub height: i32,
     /// Size of the picture's file.
     pub bytes: i32,
+    /// The message it came with; `None` for those of the report, and while it is unsent.
+    pub message_id: Option<Uuid>,
 }
 
 /// A picture.
@@ -79,7 +83,7 @@ pub async fn drafts(
 ) -> Result<Vec<AttachmentInfo>, sqlx::Error> {
     query_as!(
         AttachmentInfo,
-        r#"SELECT id, media_type, width, height, length(content) AS "bytes!"
+        r#"SELECT id, media_type, width, height, length(content) AS "bytes!", message_id
            FROM attachments WHERE draft_hash = $1 ORDER BY id"#,
         &draft_hash[..],
     )
@@ -136,25 +140,28 @@ pub async fn delete_unsent(
     Ok(done.rows_affected())
 }
 
-/// A ticket's screenshots, in order.
+/// A ticket's screenshots, those of the report and of all messages that the audience sees, in order.
 ///
 /// # Errors
 /// The database's.
 pub async fn of_ticket(
     conn: &mut PgConnection,
     ticket_id: Uuid,
+    audience: Audience,
 ) -> Result<Vec<AttachmentInfo>, sqlx::Error> {
     query_as!(
         AttachmentInfo,
-        r#"SELECT id, media_type, width, height, length(content) AS "bytes!"
-           FROM attachments WHERE ticket_id = $1 ORDER BY id"#,
+        r#"SELECT file.id, media_type, width, height, length(content) AS "bytes!", message_id
+           FROM attachments AS file LEFT JOIN messages ON messages.id = message_id
+           WHERE file.ticket_id = $1 AND ($2 OR is_internal IS NOT TRUE) ORDER BY file.id"#,
         ticket_id,
+        audience.sees_notes(),
     )
     .fetch_all(conn)
     .await
 }
 
-/// One picture of a ticket.
+/// One picture of a ticket, if the audience may see it.
 ///
 /// # Errors
 /// The database's.
@@ -162,12 +169,15 @@ pub async fn picture(
     conn: &mut PgConnection,
     ticket_id: Uuid,
     id: Uuid,
+    audience: Audience,
 ) -> Result<Option<Picture>, sqlx::Error> {
     query_as!(
         Picture,
-        "SELECT media_type, content FROM attachments WHERE ticket_id = $1 AND id = $2",
+        "SELECT media_type, content FROM attachments AS file LEFT JOIN messages ON messages.id = message_id
+         WHERE file.ticket_id = $1 AND file.id = $2 AND ($3 OR is_internal IS NOT TRUE)",
         ticket_id,
         id,
+        audience.sees_notes(),
     )
     .fetch_optional(conn)
     .await

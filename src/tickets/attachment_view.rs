@@ -1,5 +1,7 @@
 //! Screenshots as pages show them.
 
+use uuid::Uuid;
+
 use super::attachment::AttachmentInfo;
 
 /// A screenshot on a page.
@@ -14,14 +16,17 @@ pub struct ScreenshotView {
 }
 
 impl ScreenshotView {
-    /// All of a ticket's, each below `base`.
+    /// Those of a message, or with `None` of the report, each served below `base`.
     #[must_use]
-    pub fn list(base: &str, screenshots: &[AttachmentInfo]) -> Vec<Self> {
+    pub fn of(base: &str, screenshots: &[AttachmentInfo], message_id: Option<Uuid>) -> Vec<Self> {
         let view = |shot: &AttachmentInfo| Self {
             href: format!("{base}/{}", shot.id),
             width: shot.width,
             height: shot.height,
         };
-        screenshots.iter().map(view).collect()
+        let mine = screenshots
+            .iter()
+            .filter(|shot| shot.message_id == message_id);
+        mine.map(view).collect()
     }
 }

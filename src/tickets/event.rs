@@ -32,10 +32,24 @@ pub enum TicketEventKind {
     Reopened,
     /// Judged spam.
     MarkedSpam,
+    /// Staff said that it is no spam.
+    NotSpam,
     /// A mail went out.
     MailSent,
     /// A mail was refused or given up.
     MailFailed,
+    /// Staff wrote a note among themselves.
+    Noted,
+    /// Given to a member of staff.
+    Assigned,
+    /// Taken from whoever had it.
+    Unassigned,
+    /// Staff took back what they had done.
+    Undone,
+    /// The reporter said whether an answer helped.
+    Rated,
+    /// A later trace of the same user and route shows success.
+    Recovered,
 }
 
 /// Appends one event of this kind to each ticket.

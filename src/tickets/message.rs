@@ -1,5 +1,7 @@
 //! The text of a message, as people send it.
 
+use crate::content::Words;
+
 /// Most characters of a message: as many as a report's.
 pub const MAX_MESSAGE_CHARS: usize = 10_000;
 
@@ -12,6 +14,20 @@ pub enum MessageError {
     /// It has so many characters.
     #[error("This has {0} characters; at most {MAX_MESSAGE_CHARS} are taken.")]
     TooLong(usize),
+}
+
+impl MessageError {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let errors = &words.errors;
+        match self {
+            Self::Missing => errors.message_missing.clone(),
+            Self::TooLong(count) => errors
+                .message_long
+                .fill(&[("count", &count), ("most", &MAX_MESSAGE_CHARS)]),
+        }
+    }
 }
 
 /// Text that Postgres keeps and a page shows: line breaks are `\n`, other control characters are dropped.

@@ -22,6 +22,9 @@ const MAX_KEYS: usize = 8;
 pub const PARTITION_DAYS_AHEAD: u64 = 4;
 /// Traces looked into for a span: of two million parts of 50 spans, 0.02 others share four bytes with it.
 const MAX_SPAN_CANDIDATES: i64 = 100;
+/// Rows up to this size keep their payload with them, two to a page of 8,192 bytes without its header of 24 and 4 for
+/// each row: beside the row it would be cut into pieces of 1,996, each with a header and an index entry.
+const INLINE_ROW_BYTES: usize = (8_192 - 24 - 2 * 4) / 2;
 /// Names the advisory lock that lets one node at a time change partitions ("tdpart" as a number).
 const PARTITION_LOCK: i64 = 0x7464_7061_7274;
 
@@ -306,7 +309,10 @@ async fn create_partition(conn: &mut PgConnection, day: NaiveDate) -> Result<(),
     let exists = partitions(&mut tx).await?.contains(&name);
     if !exists {
         let statements = [
-            format!("CREATE TABLE {name} (LIKE trace_parts INCLUDING DEFAULTS INCLUDING STORAGE)"),
+            format!(
+                "CREATE TABLE {name} (LIKE trace_parts INCLUDING DEFAULTS INCLUDING STORAGE) \
+                 WITH (toast_tuple_target = {INLINE_ROW_BYTES})"
+            ),
             format!(
                 "ALTER TABLE trace_parts ATTACH PARTITION {name} \
                  FOR VALUES FROM ('{day} 00:00:00+00') TO ('{next} 00:00:00+00')"

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracedesk::clock::{Clock, new_id};
 use tracedesk::outbox::deliver::{Delivery, Outcome, RenderError};
+use tracedesk::outbox::listed::{self, Mail};
 use tracedesk::outbox::mailer::Mailer;
 use tracedesk::outbox::message::{MailContent, new_message_id};
-use tracedesk::outbox::store::{self, Claimed, Mail, MailKind, MailState, NewMail};
+use tracedesk::outbox::store::{self, Claimed, MailKind, MailState, NewMail};
 use uuid::Uuid;
 
 use crate::cluster::shared_cluster;
@@ -107,7 +108,7 @@ async fn queued(pool: &PgPool, recipient: &str) -> Uuid {
 
 async fn find(pool: &PgPool, id: Uuid) -> Mail {
     let conn = &mut *pool.acquire().await.unwrap();
-    store::find(conn, id).await.unwrap().unwrap()
+    listed::find(conn, id).await.unwrap().unwrap()
 }
 
 async fn history(pool: &PgPool, mail: Uuid) -> Vec<(String, Option<String>)> {
@@ -441,9 +442,9 @@ async fn the_desk_pages_through_mails_newest_first() {
     ids.reverse();
 
     let conn = &mut *pool.acquire().await.unwrap();
-    let first = store::recent(conn, None, 3).await.unwrap();
+    let first = listed::recent(conn, None, 3).await.unwrap();
     let cursor = first.last().map(|mail| (mail.created_at, mail.id));
-    let rest = store::recent(conn, cursor, 3).await.unwrap();
+    let rest = listed::recent(conn, cursor, 3).await.unwrap();
     let paged: Vec<Uuid> = first.iter().chain(&rest).map(|mail| mail.id).collect();
     assert_eq!(paged, ids);
     assert!(first[0].reference.starts_with("TD-"));

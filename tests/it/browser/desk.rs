@@ -114,7 +114,7 @@ async fn the_queue_has_filters_and_pages() {
     browser.click(".queue tbody tr:last-child .q-open").await;
     browser.until_shown("Mark as spam").await;
     browser.click("form[action$='/spam'] button").await;
-    browser.until_shown("Reopen").await;
+    browser.until_shown("Not spam").await;
     browser.goto(app.url("/desk?status=pending")).await;
     browser.until_shown("No pending tickets").await;
     browser.click(".tabs a[href$='=spam']").await;
@@ -393,7 +393,7 @@ async fn a_ticket_is_answered_solved_and_reopened() {
     browser.goto(ticket["url"].as_str().unwrap()).await;
     assert_eq!(browser.text("h1").await, "Solved");
     browser.fill("#reply", "It does.").await;
-    browser.click(".reply button").await;
+    browser.click(".reply button.primary").await;
     browser
         .until("document.querySelector('h1').innerText === 'We are looking at it'")
         .await;

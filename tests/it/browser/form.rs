@@ -105,10 +105,10 @@ async fn the_form_needs_no_script() {
     correct_every_mistake(&browser).await;
     // The same page takes a reply without a script, too.
     browser.fill("#reply", "It happens with every PDF.").await;
-    browser.click(".reply button").await;
-    browser.find(".said + .said").await;
+    browser.click(".reply button.primary").await;
+    browser.find(".messages .said").await;
     assert_eq!(
-        browser.text(".said + .said .words").await,
+        browser.text(".messages .said .words").await,
         "It happens with every PDF."
     );
     browser.close().await;

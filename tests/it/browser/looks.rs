@@ -143,8 +143,25 @@ async fn work_on(app: &TestApp, linked: &Value, solved: &Value) {
         .send()
         .await
         .unwrap();
+    let note = "Third one today; the provider's status page says nothing. Joe asks them.";
+    desk.submit(
+        &format!("{}/messages", desk_path(linked)),
+        &[("body", note), ("visibility", "note")],
+    )
+    .await;
+    desk.submit(
+        &format!("{}/messages", desk_path(solved)),
+        &[("body", "The invoice is there now. Sorry for the wait!")],
+    )
+    .await;
     desk.submit(&format!("{}/closure", desk_path(solved)), &[])
         .await;
+    // As the sweep would find it.
+    sqlx::query("UPDATE links SET recovered_at = linked_at, recovered_trace_id = trace_id WHERE ticket_id = $1::uuid")
+        .bind(linked["id"].as_str().unwrap())
+        .execute(&app.pool)
+        .await
+        .unwrap();
 }
 
 fn desk_path(ticket: &Value) -> String {
@@ -165,8 +182,18 @@ fn pages(
     solved: &Value,
     trace_id: &str,
 ) -> Vec<Page> {
-    let desk = desk_path;
-    let live = ".wf-live .wf-row";
+    let mut pages = public_pages(linked, waiting, none, solved, trace_id);
+    pages.extend(desk_pages(linked, waiting, none, solved, trace_id));
+    pages
+}
+
+fn public_pages(
+    linked: &Value,
+    waiting: &Value,
+    none: &Value,
+    solved: &Value,
+    trace_id: &str,
+) -> Vec<Page> {
     vec![
         page("form", "/"),
         Page {
@@ -184,23 +211,64 @@ fn pages(
             ready: ".finding button[value=solved]",
             ..page("form-found", format!("/?trace_id={trace_id}"))
         },
+        page("own-ticket", own_path(linked)),
+        page("own-ticket-new", format!("{}?sent=1", own_path(waiting))),
+        page("own-ticket-without-trace", own_path(none)),
+        page("own-ticket-lost", "/t/no-such-link"),
+        page("own-ticket-solved", own_path(solved)),
+        Page {
+            click: Some(".rating button[value=no]"),
+            ready: ".rating details[open]",
+            ..page("own-ticket-rated", own_path(solved))
+        },
+        Page {
+            click: Some(".reply button.primary"),
+            ready: "#reply:invalid",
+            ..page("own-ticket-empty-reply", own_path(none))
+        },
+        page("lost-links", "/lost"),
+        Page {
+            click: Some("main button"),
+            ready: "#email-error",
+            ..page("lost-links-refused", "/lost")
+        },
+        page("sign-in", "/desk/sign-in"),
+        page("not-found", "/nothing/here"),
+    ]
+}
+
+fn desk_pages(
+    linked: &Value,
+    waiting: &Value,
+    none: &Value,
+    solved: &Value,
+    trace_id: &str,
+) -> Vec<Page> {
+    let desk = desk_path;
+    let live = ".wf-live .wf-row";
+    vec![
         Page {
             click: Some(".failures a"),
             ready: ".failures .ref",
             ..page("failure", "/desk/failures")
         },
         page("failures", "/desk/failures"),
-        page("own-ticket", own_path(linked)),
-        page("own-ticket-new", format!("{}?sent=1", own_path(waiting))),
-        page("own-ticket-without-trace", own_path(none)),
-        page("own-ticket-lost", "/t/no-such-link"),
-        page("sign-in", "/desk/sign-in"),
-        page("not-found", "/nothing/here"),
         page("queue", "/desk?status=all"),
+        page("queue-mine", "/desk?view=mine"),
         page("queue-no-spam", "/desk?status=spam"),
         Page {
             ready: ".wf-live .is-failing",
             ..page("ticket", desk(linked))
+        },
+        Page {
+            click: Some(".assign summary"),
+            ready: "#assignee",
+            ..page("ticket-assigning", desk(waiting))
+        },
+        Page {
+            click: Some("label:has(#visibility-note)"),
+            ready: "#visibility-note:checked",
+            ..page("ticket-noting", desk(none))
         },
         page("ticket-waiting", desk(waiting)),
         page("ticket-without-trace", desk(none)),
@@ -272,7 +340,8 @@ async fn look(app: &TestApp, browser: &Browser, axe: &Axe, page: &Page) {
 }
 
 /// The rules of WCAG 2.2 AA. Those about the landmarks of a page do not fit a mail, which is shown as a part of one.
-const OF_PARTS: &str = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
+pub(super) const OF_PARTS: &str =
+    "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
 
 /// The notice as a mail program shows it.
 async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
@@ -295,7 +364,7 @@ async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
 }
 
 /// Nothing sticks out to the right. Phones widen their window to what sticks out, so the device's width counts.
-async fn assert_fits(browser: &Browser, device: Device, page: &str) {
+pub(super) async fn assert_fits(browser: &Browser, device: Device, page: &str) {
     let (width, _) = device.size();
     let wide = format!(
         "[...document.querySelectorAll('body *')].filter(e => document.documentElement.scrollWidth > {width} && e.getBoundingClientRect().right > {width} + 1).map(e => e.outerHTML.slice(0, 120))"
@@ -304,7 +373,7 @@ async fn assert_fits(browser: &Browser, device: Device, page: &str) {
     assert_eq!(wide, serde_json::json!([]), "{page} overflows {device:?}");
 }
 
-fn picture_name(page: &str, device: Device, is_dark: bool) -> String {
+pub(super) fn picture_name(page: &str, device: Device, is_dark: bool) -> String {
     format!(
         "{page}-{}-{}",
         device.name(),
@@ -318,7 +387,7 @@ fn folder() -> PathBuf {
     folder.canonicalize().unwrap()
 }
 
-fn save(name: &str, picture: &[u8]) {
+pub(super) fn save(name: &str, picture: &[u8]) {
     std::fs::write(folder().join(format!("{name}.png")), picture).unwrap();
 }
 

@@ -1,7 +1,9 @@
 //! What people see and do, in real headless Chromium.
 
+mod after;
 mod desk;
 pub(crate) mod driver;
+mod embed;
 mod form;
 mod help;
 mod large;
