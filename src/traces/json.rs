@@ -339,12 +339,7 @@ impl Json {
     /// Nesting was bounded when the span was checked, so this recursion is.
     fn value(&mut self, value: ValueView<'_>) -> Result<(), WireError> {
         match value {
-            ValueView::Empty => {
-                return {
-                    self.raw(b"{}");
-                    Ok(())
-                };
-            }
+            ValueView::Empty => self.raw(b"{"),
             ValueView::String(text) => {
                 self.raw(b"{\"stringValue\":");
                 self.string(text);
