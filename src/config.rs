@@ -1,6 +1,8 @@
 //! Configuration: environment variables, or the same keys in `tracedesk.toml`; the environment wins. Every bad
 //! value is reported at once.
 
+mod s3;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::content::Content;
+
+pub use s3::S3Config;
 
 /// A variable that tracedesk reads: its name, its default as shown in the help, what it means.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,11 @@ settings! {
     "TRACEDESK_LINK_GRACE_SECS", "10", "how long the first notice waits for a trace that is still on its way";
     "TRACEDESK_TRUSTED_PROXIES", "none", "comma-separated addresses or networks whose X-Forwarded-For is believed";
     "TRACEDESK_CONTENT", "built in", "file with your wording, links, colours, logo and languages (docs/content.md)";
+    "TRACEDESK_ATTACHMENTS", "postgres", "where screenshots are kept: postgres, or s3://bucket/folder of any store that speaks S3";
+    "AWS_ENDPOINT_URL", "AWS's own", "address of that store, such as https://s3.example.com";
+    "AWS_REGION", "us-east-1", "its region";
+    "AWS_ACCESS_KEY_ID", "looked for as AWS's programs do", "key for the store";
+    "AWS_SECRET_ACCESS_KEY", "looked for as AWS's programs do", "and its secret";
     "TRACEDESK_LOG", "info", "log level, or directives such as info,sqlx=warn";
     "TRACEDESK_LOG_FORMAT", "text", "text or json";
     "TRACEDESK_CONFIG", "./tracedesk.toml", "the file with these same keys, if there is one";
@@ -87,6 +96,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// What reporters read.
     pub content: Arc<Content>,
+    /// The store of screenshots; `None`: Postgres.
+    pub attachments: Option<S3Config>,
     /// Directives for the log.
     pub log: String,
     /// Whether the log is JSON lines.
@@ -196,6 +207,8 @@ impl Config {
         });
         let trusted_proxies = values.parse("TRACEDESK_TRUSTED_PROXIES", "", networks);
         let content = values.parse("TRACEDESK_CONTENT", "", content);
+        let attachments = values.parse("TRACEDESK_ATTACHMENTS", "postgres", s3::place);
+        let endpoint = values.parse("AWS_ENDPOINT_URL", "", s3::endpoint);
         let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", is_json);
         let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_direct_url =
@@ -210,6 +223,14 @@ impl Config {
         let log = values
             .get("TRACEDESK_LOG")
             .unwrap_or_else(|| "info".to_owned());
+        let s3 = attachments.flatten().map(|(bucket, prefix)| S3Config {
+            bucket,
+            prefix,
+            endpoint: endpoint.flatten(),
+            region: values.get("AWS_REGION"),
+            access_key_id: values.get("AWS_ACCESS_KEY_ID"),
+            secret_access_key: values.get("AWS_SECRET_ACCESS_KEY").map(SecretString::from),
+        });
         values.finish(|| {
             Some(Self {
                 database_url,
@@ -225,6 +246,7 @@ impl Config {
                 link_grace: Duration::from_secs(grace?.into()),
                 trusted_proxies: trusted_proxies?,
                 content: content?,
+                attachments: s3,
                 log,
                 log_json: log_json?,
             })

@@ -26,7 +26,7 @@ pub(super) fn check(
         Err(refusal) => {
             errors.push(Refused {
                 field: "trace_id",
-                refusal: refusal,
+                refusal,
             });
             None
         }

@@ -37,6 +37,7 @@ use tracedesk::intake::guard::seal;
 use tracedesk::outbox::admission::HELD;
 use tracedesk::outbox::mailer::{MAIL_FOLDER, Mailer};
 use tracedesk::state::AppState;
+use tracedesk::tickets::blobs::Blobs;
 use tracedesk::traces::store as traces;
 use tracedesk::workers::Workers;
 use tracedesk::{server, telemetry};
@@ -137,7 +138,11 @@ impl Builder {
             .map(|url| url.expose_secret().to_owned());
         let mailer = Mailer::from_config(smtp_url.as_deref(), data.path()).unwrap();
         let (queue, writers) = writer::queue(self.queue_bytes);
-        let state = AppState::new(pool.clone(), config, self.clock, queue);
+        let blobs = Blobs::new(config.attachments.as_ref()).unwrap();
+        let state = AppState {
+            blobs,
+            ..AppState::new(pool.clone(), config, self.clock, queue)
+        };
         let today = state.clock.now().date_naive();
         traces::ensure_partitions(&mut pool.acquire().await.unwrap(), today)
             .await
