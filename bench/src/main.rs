@@ -1,9 +1,11 @@
 //! Measures tracedesk beside the limits of the same machine, in the same run.
 
 mod bare;
+mod candidates;
 mod client;
 mod ingest;
 mod intake;
+mod labelled;
 mod limit;
 mod lookup;
 mod measure;
@@ -36,7 +38,7 @@ enum Task {
         /// Half a minute that only shows that the harness works
         #[arg(long)]
         quick: bool,
-        /// One part alone: ingest, lookup, intake or start
+        /// One part alone: ingest, lookup, intake, start or candidates
         #[arg(long)]
         only: Option<String>,
         /// Where the databases go; made, and removed afterwards

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::{Outcome, count};
 use crate::process::{Mail, Postgres, Served, make_key};
 use crate::table::{Row, Series, render};
-use crate::{ingest, intake, lookup};
+use crate::{candidates, ingest, intake, lookup, plans};
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -19,6 +19,8 @@ pub struct Scale {
     /// Stored for the look-ups: small and large.
     pub stored_spans: (u64, u64),
     pub starts: usize,
+    /// Traffic for reports without an ID: hours, traces an hour, reports.
+    pub labelled: (i64, usize, usize),
 }
 
 /// A run whose numbers mean something: about a quarter of an hour. Many short rounds rather than few long ones, so
@@ -30,6 +32,7 @@ pub const FULL: Scale = Scale {
     intake: Duration::from_secs(3),
     stored_spans: (1_000_000, 10_000_000),
     starts: 7,
+    labelled: (6, 5_000, 500),
 };
 
 /// A run that only shows that the harness works: about half a minute.
@@ -40,6 +43,7 @@ pub const QUICK: Scale = Scale {
     intake: Duration::from_secs(1),
     stored_spans: (20_000, 60_000),
     starts: 1,
+    labelled: (3, 1_000, 60),
 };
 
 /// What all measures share.
@@ -117,8 +121,15 @@ impl Setup {
 
 /// Measures and returns the table. `only` names one of its parts.
 pub fn run(dir: &Path, scale: Scale, only: Option<&str>) -> anyhow::Result<String> {
-    let mut setup = Setup::start(dir, scale)?;
+    plans::listen()?;
     let mut table = Vec::new();
+    if only == Some("candidates") {
+        let postgres = Postgres::start(dir)?;
+        let plan = candidates::measure(&postgres, scale, &mut table)?;
+        postgres.stop()?;
+        return Ok(format!("{}\n\n{plan}", render(&table)));
+    }
+    let mut setup = Setup::start(dir, scale)?;
     let wanted = |part: &str| only.is_none_or(|only| only == part);
     if wanted("ingest") {
         ingest::measure(&mut setup, &mut table)?;
@@ -148,6 +159,9 @@ pub fn run(dir: &Path, scale: Scale, only: Option<&str>) -> anyhow::Result<Strin
         ..
     } = setup;
     drop((served, bare));
+    if only.is_none() {
+        candidates::measure(&postgres, scale, &mut table)?;
+    }
     postgres.stop()?;
     Ok(render(&table))
 }

@@ -29,7 +29,7 @@ use crate::spans::{self, SPANS_PER_TRACE};
 /// Parts from real spans; five times as many are stored in all.
 const PARTS: u64 = 200_000;
 /// From the sixth time on a prepared statement may have its generic plan.
-const TURNS: usize = 7;
+pub const TURNS: usize = 7;
 /// Traces of a full batch of eight exports.
 const BATCH_TRACES: u64 = 160;
 
@@ -42,16 +42,14 @@ macro_rules! plan {
         for _ in 0..TURNS {
             $run.await.context($name)?;
         }
-        let told = TOLD
-            .lock()
-            .map_or_else(|_| String::new(), |told| told.clone());
+        let told = told();
         $out.push_str(&format!("== {}\n{told}\n\n", $name));
     }};
 }
 
 /// Fills a database and returns the plans.
 pub fn run(dir: &Path, quick: bool) -> anyhow::Result<String> {
-    tracing_subscriber::registry().with(Notices).try_init()?;
+    listen()?;
     let postgres = Postgres::start(dir)?;
     let drafts: Vec<_> = (0..32).map(spans::export).collect();
     let parts = if quick { PARTS / 100 } else { PARTS };
@@ -67,6 +65,28 @@ pub fn run(dir: &Path, quick: bool) -> anyhow::Result<String> {
     ))
 }
 
+/// Has the server tell the plan of every statement of a connection.
+pub async fn explain_all(conn: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::raw_sql(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; \
+         SET auto_explain.log_buffers = on; SET auto_explain.log_level = 'notice'",
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Begins to keep what servers tell.
+pub fn listen() -> anyhow::Result<()> {
+    Ok(tracing_subscriber::registry().with(Notices).try_init()?)
+}
+
+/// What the server told last.
+pub fn told() -> String {
+    TOLD.lock()
+        .map_or_else(|_| String::new(), |told| told.clone())
+}
+
 async fn plans(url: &str) -> anyhow::Result<String> {
     let mut conn = PgConnection::connect(url).await?;
     let key = access::insert_key(
@@ -78,12 +98,7 @@ async fn plans(url: &str) -> anyhow::Result<String> {
         Clock::system().now(),
     );
     key.await?;
-    sqlx::raw_sql(
-        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; \
-         SET auto_explain.log_buffers = on; SET auto_explain.log_level = 'notice'",
-    )
-    .execute(&mut conn)
-    .await?;
+    explain_all(&mut conn).await?;
     let mut text = String::new();
     of_traces(&mut conn, &mut text).await?;
     of_links(&mut conn, &mut text).await?;

@@ -21,6 +21,20 @@ impl Series {
         self.sorted().get(self.0.len() / 2).copied().unwrap_or(0.0)
     }
 
+    /// What this part of the values is at most.
+    pub fn quantile(&self, part: f64) -> f64 {
+        let sorted = self.sorted();
+        let last = sorted.len().saturating_sub(1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a position in a list of some hundred values"
+        )]
+        let at = (last as f64 * part).ceil() as usize;
+        sorted.get(at.min(last)).copied().unwrap_or(0.0)
+    }
+
     /// The median of the rounds' ratios: what slows the machine for some rounds slows both sides of those.
     pub fn ratio(&self, limit: &Self) -> f64 {
         let ratios = self

@@ -419,8 +419,9 @@ impl Browser {
 /// Chromium notes as an error what the server answers with an error's status, the page itself included.
 fn is_answer_of_page(message: &str) -> bool {
     let url = message.split(' ').next().unwrap_or_default();
+    let statuses = ["status of 404", "status of 409", "status of 422"];
     message.contains("Failed to load resource")
-        && (message.contains("status of 404") || message.contains("status of 422"))
+        && statuses.iter().any(|status| message.contains(status))
         && !url.contains("/assets/")
         && !url.contains(".json")
 }

@@ -143,8 +143,25 @@ async fn work_on(app: &TestApp, linked: &Value, solved: &Value) {
         .send()
         .await
         .unwrap();
+    let note = "Third one today; the provider's status page says nothing. Joe asks them.";
+    desk.submit(
+        &format!("{}/messages", desk_path(linked)),
+        &[("body", note), ("visibility", "note")],
+    )
+    .await;
+    desk.submit(
+        &format!("{}/messages", desk_path(solved)),
+        &[("body", "The invoice is there now. Sorry for the wait!")],
+    )
+    .await;
     desk.submit(&format!("{}/closure", desk_path(solved)), &[])
         .await;
+    // As the sweep would find it.
+    sqlx::query("UPDATE links SET recovered_at = linked_at, recovered_trace_id = trace_id WHERE ticket_id = $1::uuid")
+        .bind(linked["id"].as_str().unwrap())
+        .execute(&app.pool)
+        .await
+        .unwrap();
 }
 
 fn desk_path(ticket: &Value) -> String {
@@ -194,13 +211,41 @@ fn pages(
         page("own-ticket-new", format!("{}?sent=1", own_path(waiting))),
         page("own-ticket-without-trace", own_path(none)),
         page("own-ticket-lost", "/t/no-such-link"),
+        page("own-ticket-solved", own_path(solved)),
+        Page {
+            click: Some(".rating button[value=no]"),
+            ready: ".rating details[open]",
+            ..page("own-ticket-rated", own_path(solved))
+        },
+        Page {
+            click: Some(".reply button.primary"),
+            ready: "#reply:invalid",
+            ..page("own-ticket-empty-reply", own_path(none))
+        },
+        page("lost-links", "/lost"),
+        Page {
+            click: Some("main button"),
+            ready: "#email-error",
+            ..page("lost-links-refused", "/lost")
+        },
         page("sign-in", "/desk/sign-in"),
         page("not-found", "/nothing/here"),
         page("queue", "/desk?status=all"),
+        page("queue-mine", "/desk?view=mine"),
         page("queue-no-spam", "/desk?status=spam"),
         Page {
             ready: ".wf-live .is-failing",
             ..page("ticket", desk(linked))
+        },
+        Page {
+            click: Some(".assign summary"),
+            ready: "#assignee",
+            ..page("ticket-assigning", desk(waiting))
+        },
+        Page {
+            click: Some("label:has(#visibility-note)"),
+            ready: "#visibility-note:checked",
+            ..page("ticket-noting", desk(none))
         },
         page("ticket-waiting", desk(waiting)),
         page("ticket-without-trace", desk(none)),

@@ -1,5 +1,6 @@
 //! What people see and do, in real headless Chromium.
 
+mod after;
 mod desk;
 pub(crate) mod driver;
 mod embed;
