@@ -1,6 +1,7 @@
 //! Configuration: environment variables, or the same keys in `tracedesk.toml`; the environment wins. Every bad
 //! value is reported at once.
 
+mod base_url;
 mod s3;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use url::Url;
 
 use crate::content::Content;
 
+pub use base_url::BaseUrl;
 pub use s3::S3Config;
 
 /// A variable that tracedesk reads: its name, its default as shown in the help, what it means.
@@ -102,56 +104,6 @@ pub struct Config {
     pub log: String,
     /// Whether the log is JSON lines.
     pub log_json: bool,
-}
-
-/// The public address of the service: `http` or `https`, without a slash at the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseUrl(String);
-
-impl BaseUrl {
-    /// Reads an address.
-    ///
-    /// # Errors
-    /// A sentence saying what an address looks like.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not an address such as https://support.example.com");
-        let url = Url::parse(text).map_err(|_unreadable| wrong())?;
-        if !matches!(url.scheme(), "http" | "https")
-            || url.path() != "/"
-            || url.host().is_none()
-            || url.query().is_some()
-        {
-            return Err(wrong());
-        }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
-    }
-
-    /// The address of a path that starts with a slash.
-    #[must_use]
-    pub fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
-    }
-
-    /// Whether browsers reach it over TLS, so that cookies can be `Secure`.
-    #[must_use]
-    pub fn is_https(&self) -> bool {
-        self.0.starts_with("https://")
-    }
-
-    /// Scheme, host and port as browsers write them in `Origin`.
-    #[must_use]
-    pub fn origin(&self) -> String {
-        Url::parse(&self.0).map_or_else(
-            |_never| String::new(),
-            |url| url.origin().ascii_serialization(),
-        )
-    }
-}
-
-impl std::fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Everything that is wrong with the configuration, a line each.
@@ -444,19 +396,5 @@ mod tests {
     fn unknown_keys_in_the_file_are_refused() {
         let error = parse_file(Path::new("tracedesk.toml"), "tracedesk_listn = \"x\"").unwrap_err();
         assert!(error.to_string().contains("tracedesk_listn"));
-    }
-
-    #[test]
-    fn the_base_url_has_no_trailing_slash_and_must_be_http() {
-        assert_eq!(
-            BaseUrl::parse("https://a.example/").unwrap().join("/x"),
-            "https://a.example/x"
-        );
-        assert_eq!(
-            BaseUrl::parse("https://a.example/").unwrap().origin(),
-            "https://a.example"
-        );
-        assert!(BaseUrl::parse("ftp://a.example").is_err());
-        assert!(BaseUrl::parse("support.example.com").is_err());
     }
 }

@@ -371,7 +371,8 @@ impl World {
 
     /// Of each thing that failed the last try is what people write about.
     fn reports(&mut self, count: usize) -> Vec<Labelled> {
-        let mut last: std::collections::BTreeMap<usize, (usize, Vec<Uuid>)> = std::collections::BTreeMap::default();
+        let mut last: std::collections::BTreeMap<usize, (usize, Vec<Uuid>)> =
+            std::collections::BTreeMap::default();
         for (index, made) in self.made.iter().enumerate() {
             if let Some(failed) = &made.failure {
                 let entry = last.entry(failed.attempt).or_default();

@@ -193,12 +193,14 @@ fn configure(
     .unwrap()
 }
 
-/// Once a process. `TRACEDESK_TEST_LOG=debug` shows what the service logs.
+/// Once a process, with what clients need. `TRACEDESK_TEST_LOG=debug` shows what the service logs.
 fn init_telemetry() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         let directives = std::env::var("TRACEDESK_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
         telemetry::init(&directives, false).unwrap();
+        // reqwest, as the object store has it, brings no cryptography of its own.
+        let _is_set = rustls::crypto::ring::default_provider().install_default();
     });
 }
 
