@@ -19,6 +19,16 @@ pub struct Limits {
     pub sign_in_to: RateLimit,
     /// Reports by the form: a whole office behind one address, then one every two seconds.
     pub report: RateLimit,
+    /// Reports by the form from everywhere, on this node: what staff can still look through.
+    pub report_all: RateLimit,
+    /// Reports without a proof of work: more from one address are a sign of spam.
+    pub unproven: RateLimit,
+    /// Pictures of forms that are refused for now, kept all the same: decoding them costs a second each.
+    pub keep_files: RateLimit,
+    /// Reports by a page's script, by the address of its reporter.
+    pub page_report: RateLimit,
+    /// Reports by a publishable key, from everywhere: who has the page has the key.
+    pub page_key: RateLimit,
     /// Look-ups of a trace's failure by its ID: each reads the trace. Somebody who pastes a few IDs, or types one.
     pub check: RateLimit,
     /// Answers that solved something, and other clicks that are only counted.
@@ -43,6 +53,11 @@ impl Default for Limits {
             sign_in_from: RateLimit::new(times(10), Duration::from_secs(12)),
             sign_in_to: RateLimit::new(times(100), Duration::from_secs(1)),
             report: RateLimit::new(times(100), Duration::from_secs(2)),
+            report_all: RateLimit::new(times(1_000), Duration::from_millis(200)),
+            unproven: RateLimit::new(times(10), Duration::from_mins(1)),
+            keep_files: RateLimit::new(times(10), Duration::from_secs(30)),
+            page_report: RateLimit::new(times(20), Duration::from_secs(30)),
+            page_key: RateLimit::new(times(500), Duration::from_millis(500)),
             check: RateLimit::new(times(30), Duration::from_secs(2)),
             click: RateLimit::new(times(20), Duration::from_secs(6)),
             lost: RateLimit::new(times(10), Duration::from_mins(1)),

@@ -67,13 +67,17 @@ fn routes(config: &mut web::ServiceConfig) {
         // First what is called most: each pattern is tried in turn.
         .service(at("/v1/traces", "POST").route(web::post().to(ingest::otlp::export)))
         .service(
-            at("/api/v1/tickets", "GET, POST")
+            at("/api/v1/tickets", "GET, POST, OPTIONS")
                 .route(read().to(api::tickets::list))
-                .route(web::post().to(intake::api::create)),
+                .route(web::post().to(intake::api::create))
+                .route(web::method(Method::OPTIONS).to(intake::public_api::preflight)),
         )
         .service(at("/api/v1/tickets/{id}", "GET").route(read().to(api::tickets::show)))
         .service(at("/api/v1/traces/{trace_id}", "GET").route(read().to(api::traces::show)))
         .service(page("/").route(read().to(intake::form::show)))
+        .service(page("/embed").route(read().to(intake::embed::show)))
+        .service(at("/embed.js", "GET").route(read().to(assets::serve_embed)))
+        .service(at("/challenge", "GET").route(read().to(intake::form::challenge)))
         .service(at("/tickets", "POST").route(web::post().to(intake::form::submit)))
         .service(
             page("/lost")

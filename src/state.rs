@@ -13,6 +13,7 @@ use crate::http::budget::ByteBudget;
 use crate::http::error::Problem;
 use crate::http::form::{MAX_FORM_BYTES, MAX_REPORT_BYTES, Uploads};
 use crate::ingest::writer::IngestQueue;
+use crate::intake::guard::secret::SharedSecret;
 use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
 use crate::traces::assemble::ReadError;
@@ -45,6 +46,8 @@ pub struct AppState {
     pub outbox_wake: Arc<Notify>,
     /// What anybody may ask, by address.
     pub limits: Arc<Limits>,
+    /// Signs what the form must bring back.
+    pub secret: SharedSecret,
     /// Bounds the memory of forms with screenshots.
     pub uploads: Uploads,
     /// Bounds the memory of reading large traces.
@@ -66,6 +69,7 @@ impl AppState {
             resolver,
             outbox_wake,
             limits: Arc::new(Limits::default()),
+            secret: SharedSecret::default(),
             uploads: Uploads {
                 texts: ByteBudget::new(TEXT_BYTES),
                 files: ByteBudget::new(UPLOAD_BYTES),

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::ingest::writer::Writers;
+use crate::intake::guard::proof;
 use crate::intake::open::IDEMPOTENCY_HOURS;
 use crate::links::lost;
 use crate::links::render::{Renderer, render};
@@ -188,6 +189,9 @@ pub async fn maintain(state: AppState) -> anyhow::Result<()> {
     attachment::delete_unsent(&mut conn, unsent)
         .await
         .context("forgetting files of unsent forms")?;
+    proof::delete_expired(&mut conn, now)
+        .await
+        .context("forgetting used proofs of work")?;
     let forgotten = now - chrono::Duration::hours(IDEMPOTENCY_HOURS);
     access::store::delete_old_answers(&mut conn, forgotten)
         .await

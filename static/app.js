@@ -82,10 +82,13 @@ function utcOffset() {
     const at = picked.value ? new Date(picked.value) : new Date();
     hidden.value = Number.isNaN(at.getTime()) ? "" : String(-at.getTimezoneOffset());
   };
-  const localNow = () => {
-    const now = new Date();
-    return new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  };
+  const local = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  const localNow = () => local(Date.now());
+  // A link says the moment in UTC; the picker is local.
+  if (picked.value && hidden.value) {
+    const moment = Date.parse(`${picked.value}Z`) - hidden.value * 60_000;
+    if (!Number.isNaN(moment)) picked.value = local(moment);
+  }
   picked.max = localNow();
   document.getElementById("when-at")?.addEventListener("change", () => {
     picked.value ||= localNow();

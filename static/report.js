@@ -28,4 +28,63 @@ async function findingFor(text) {
   }
 }
 
+const PROOF_PATIENCE_MS = 20_000;
+// Shorter than the server takes it.
+const PROOF_LIFETIME_MS = 25 * 60_000;
+
+// A proof of work, begun with the first key in the form and waited for when it is sent. Where it can't be had the form is
+// sent without, and other signs count.
+function proofOfWork() {
+  const field = document.querySelector("[data-challenge]");
+  if (!field || !window.isSecureContext || !window.Worker) return;
+  const form = field.form;
+  let solving = null, since = 0;
+  const begin = () => {
+    if (solving && Date.now() - since < PROOF_LIFETIME_MS) return solving;
+    since = Date.now();
+    field.value = "";
+    solving = Promise.race([solve(field.dataset), pause(PROOF_PATIENCE_MS)])
+      .then((proof) => { field.value = proof ?? ""; })
+      .catch(() => { solving = null; });
+    return solving;
+  };
+  let waiting = false, goesOn = false;
+  const isReady = () => goesOn || (field.value && Date.now() - since < PROOF_LIFETIME_MS);
+  form.addEventListener("input", begin, { once: true });
+  form.addEventListener("submit", async (event) => {
+    if (isReady() || (event.submitter && event.submitter.value !== "send")) return;
+    event.preventDefault();
+    if (waiting) return;
+    waiting = true;
+    form.setAttribute("aria-busy", "true");
+    await begin();
+    form.removeAttribute("aria-busy");
+    waiting = false;
+    goesOn = true;
+    form.requestSubmit(event.submitter);
+    goesOn = false;
+  });
+  // Back to a form that was sent: its proof is used up.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) field.value = "", solving = null;
+  });
+}
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+async function solve({ challenge: url, solver }) {
+  const asked = await (await fetch(url)).json();
+  const worker = new Worker(solver);
+  const number = await new Promise((done, failed) => {
+    worker.onmessage = ({ data }) => done(data);
+    worker.onerror = failed;
+    worker.postMessage(asked);
+  }).finally(() => worker.terminate());
+  const { algorithm, challenge, salt, signature } = asked;
+  return btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
+}
+
 traceFinding();
+proofOfWork();

@@ -13,7 +13,9 @@ function screenshots(input) {
   const words = JSON.parse(document.body.dataset.words ?? input.dataset.deskWords);
   const previews = document.createElement("ul");
   previews.className = "shots";
-  input.after(previews);
+  const complaint = document.createElement("div");
+  complaint.setAttribute("role", "alert");
+  input.after(complaint, previews);
   let files = [];
 
   const commit = (next) => {
@@ -25,8 +27,22 @@ function screenshots(input) {
   };
   const add = (list) => {
     const pictures = [...list].filter((file) => PICTURE.test(file.type));
-    if (pictures.length) commit([...files, ...pictures]);
+    if (pictures.length) commit(allowed([...files, ...pictures]));
     return pictures.length > 0;
+  };
+  // What the server would refuse is said at once, and the rest kept.
+  const allowed = (list) => {
+    const room = Number(words.maxFiles) - field.querySelectorAll("[name=intent][value^=remove-]").length;
+    const small = list.filter((file) => file.size <= Number(words.maxBytes));
+    complain(small.length < list.length ? words.tooLarge : small.length > room ? words.tooMany : "");
+    return small.slice(0, room);
+  };
+  const complain = (text) => {
+    document.getElementById("screenshots-error")?.remove();
+    const said = Object.assign(document.createElement("p"), { className: "field-error", textContent: text });
+    complaint.replaceChildren(...text ? [said] : []);
+    if (text) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
   };
   const preview = (file, index) => {
     const item = document.createElement("li");
@@ -42,7 +58,7 @@ function screenshots(input) {
   // Choosing more adds to what was chosen, pasted or dropped before.
   input.addEventListener("change", () => {
     const isNew = (file) => !files.some((known) => known.name === file.name && known.size === file.size);
-    commit([...files, ...[...input.files].filter(isNew)]);
+    commit(allowed([...files, ...[...input.files].filter(isNew)]));
   });
   document.addEventListener("paste", (event) => {
     if (add(event.clipboardData?.files ?? [])) event.preventDefault();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};
-use tracedesk::access::store as access;
+use tracedesk::access::store::{self as access, Rights};
 use tracedesk::clock::Clock;
 use tracedesk::links::{store as links, tickets as listed};
 use tracedesk::outbox::store as outbox;
@@ -89,7 +89,14 @@ pub fn told() -> String {
 
 async fn plans(url: &str) -> anyhow::Result<String> {
     let mut conn = PgConnection::connect(url).await?;
-    let key = access::insert_key(&mut conn, "bench", "", &[], [7; 32], Clock::system().now());
+    let key = access::insert_key(
+        &mut conn,
+        "bench",
+        "",
+        Rights::Secret(&[]),
+        [7; 32],
+        Clock::system().now(),
+    );
     key.await?;
     explain_all(&mut conn).await?;
     let mut text = String::new();

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::api_key::{ApiKey, Scope};
+use super::api_key::{ApiKey, KeyKind, Scope};
 use super::session;
 use super::store::{self, KeyRow, SessionRow};
 use crate::http::body;
@@ -46,6 +46,12 @@ impl ApiCaller {
         self.key.account_id
     }
 
+    /// The origins of the pages that may use the key; `None` for a key that is a secret.
+    #[must_use]
+    pub fn origins(&self) -> Option<&[String]> {
+        self.key.origins.as_deref()
+    }
+
     /// Goes on only with a key that may do this.
     ///
     /// # Errors
@@ -53,6 +59,10 @@ impl ApiCaller {
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         if self.key.scopes.contains(&scope) || self.key.scopes.contains(&Scope::Admin) {
             return Ok(());
+        }
+        if self.origins().is_some() {
+            let detail = "A publishable key (td_pub_) can only open tickets. Use a secret key here, and keep it out of pages.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         let detail = format!("This API key does not have the scope {}.", scope.as_str());
         Err(Problem::new(StatusCode::FORBIDDEN, detail))
@@ -63,7 +73,9 @@ impl ApiCaller {
         let key = bearer(&request)?;
         let state = state_of(&request)?;
         // The hash is the index's key: its comparison tells nothing to who can't choose the hash.
+        let is_publishable = key.kind() == KeyKind::Publishable;
         let found = state.keys.find(key.hash()).await?;
+        let found = found.filter(|found| found.origins.is_some() == is_publishable);
         let key =
             found.ok_or_else(|| unauthorized("This API key is not known, or was revoked."))?;
         store::note_key_used(&state.pool, &key, state.clock.now()).await?;

@@ -23,6 +23,8 @@ pub struct KeyRow {
     pub scopes: Vec<Scope>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// The origins of the pages that may use it; `None` for a key that is a secret.
+    pub origins: Option<Vec<String>>,
 }
 
 /// A key as `key list` shows it.
@@ -36,6 +38,16 @@ pub struct KeyListing {
     pub created_at: DateTime<Utc>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    pub origins: Option<Vec<String>>,
+}
+
+/// What a new key is for.
+#[derive(Debug, Clone, Copy)]
+pub enum Rights<'a> {
+    /// A secret with these scopes.
+    Secret(&'a [Scope]),
+    /// Opens tickets from pages of these origins.
+    Publishable(&'a [String]),
 }
 
 /// Keeps a new key for an account, which is made if there is none of the name.
@@ -46,18 +58,22 @@ pub async fn insert_key(
     conn: &mut PgConnection,
     account: &str,
     label: &str,
-    scopes: &[Scope],
+    rights: Rights<'_>,
     hash: [u8; 32],
     now: DateTime<Utc>,
 ) -> Result<Uuid, sqlx::Error> {
     let id = new_id();
+    let (scopes, origins) = match rights {
+        Rights::Secret(scopes) => (scopes, None),
+        Rights::Publishable(origins) => (&[Scope::TicketsWrite][..], Some(origins)),
+    };
     query!(
         "WITH account AS (
              INSERT INTO accounts (id, name, created_at) VALUES ($2, $3, $7)
              ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name RETURNING id
          )
-         INSERT INTO api_keys (id, account_id, label, scopes, secret_hash, created_at)
-         SELECT $1, account.id, $4, $5, $6, $7 FROM account",
+         INSERT INTO api_keys (id, account_id, label, scopes, secret_hash, created_at, origins)
+         SELECT $1, account.id, $4, $5, $6, $7, $8 FROM account",
         id,
         new_id(),
         account,
@@ -65,6 +81,7 @@ pub async fn insert_key(
         scopes as &[Scope],
         &hash[..],
         now,
+        origins,
     )
     .execute(conn)
     .await?;
@@ -79,7 +96,7 @@ pub async fn list_keys(conn: &mut PgConnection) -> Result<Vec<KeyListing>, sqlx:
     query_as!(
         KeyListing,
         r#"SELECT key.id, account.name AS account, key.label, key.scopes AS "scopes: Vec<Scope>", key.created_at,
-                  key.last_used_at, key.revoked_at
+                  key.last_used_at, key.revoked_at, key.origins
            FROM api_keys AS key JOIN accounts AS account ON account.id = key.account_id
            ORDER BY key.id DESC LIMIT 1000"#
     )
@@ -116,7 +133,7 @@ pub async fn find_key(
 ) -> Result<Option<KeyRow>, sqlx::Error> {
     query_as!(
         KeyRow,
-        r#"SELECT id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at
+        r#"SELECT id, account_id, scopes AS "scopes: Vec<Scope>", last_used_at, origins
            FROM api_keys WHERE secret_hash = $1 AND revoked_at IS NULL"#,
         &hash[..],
     )
@@ -134,6 +151,21 @@ impl Lookup for Keys {
     async fn look(conn: &mut PgConnection, hash: [u8; 32]) -> Result<Option<KeyRow>, sqlx::Error> {
         find_key(conn, hash).await
     }
+}
+
+/// Whether any publishable key may be used by pages of this origin.
+///
+/// # Errors
+/// The database's.
+pub async fn is_origin_known(conn: &mut PgConnection, origin: &str) -> Result<bool, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT 1 FROM api_keys WHERE revoked_at IS NULL AND origins IS NOT NULL AND origins @> ARRAY[$1]
+           ) AS "exists!""#,
+        origin
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Notes that a key was used, if that was not noted a moment ago.

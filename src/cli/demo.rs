@@ -16,8 +16,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::database::{COMMAND_CONNECTIONS, Database};
-use crate::access::api_key::{ApiKey, Scope};
+use crate::access::api_key::{ApiKey, KeyKind, Scope};
 use crate::access::session::Role;
+use crate::access::store::Rights;
 use crate::access::{password, store as access};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -228,6 +229,7 @@ impl Stage {
             source,
             account_id,
             draft_hash: None,
+            spam_signs: Vec::new(),
             language: self.state.config.content.default_words().tag().to_owned(),
             tried: Vec::new(),
         };
@@ -284,10 +286,11 @@ impl Stage {
 
     /// An account comes with its first key; this one's secret is dropped here, so nobody can use it.
     async fn account(&self, conn: &mut PgConnection) -> anyhow::Result<Uuid> {
-        let key = ApiKey::generate();
+        let key = ApiKey::generate(KeyKind::Secret);
         let (label, scopes) = ("demo, not usable", [Scope::TicketsWrite]);
+        let rights = Rights::Secret(&scopes);
         let id =
-            access::insert_key(conn, DEMO_ACCOUNT, label, &scopes, key.hash(), self.now).await?;
+            access::insert_key(conn, DEMO_ACCOUNT, label, rights, key.hash(), self.now).await?;
         let kept = access::find_key(conn, key.hash()).await?;
         access::revoke_key(conn, id, self.now).await?;
         Ok(kept.context("the demo's key was not kept")?.account_id)

@@ -6,8 +6,8 @@ use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use super::database::{COMMAND_CONNECTIONS, Database};
-use crate::access::api_key::{ApiKey, Scope};
-use crate::access::store;
+use crate::access::api_key::{ApiKey, KeyKind, MAX_ORIGINS, Scope, parse_origin};
+use crate::access::store::{self, Rights};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -20,8 +20,14 @@ pub enum KeyCommand {
         #[arg(long)]
         account: String,
         /// What it may do, comma-separated: tickets:write, tickets:read, traces:write, traces:read, admin
-        #[arg(long, value_delimiter = ',', required = true)]
+        #[arg(long, value_delimiter = ',', required_unless_present = "publishable")]
         scope: Vec<Scope>,
+        /// A key that may stand in a page for all to see: it only opens tickets, from pages of --origin
+        #[arg(long, requires = "origin", conflicts_with = "scope")]
+        publishable: bool,
+        /// Whose pages may use it, comma-separated, as `https://app.example.com`
+        #[arg(long, value_delimiter = ',', value_parser = parse_origin, requires = "publishable", conflicts_with = "scope")]
+        origin: Vec<String>,
         /// What it is for, shown in `key list`
         #[arg(long, default_value = "")]
         label: String,
@@ -54,18 +60,32 @@ async fn execute(database: &Database, command: KeyCommand) -> anyhow::Result<()>
         KeyCommand::Create {
             account,
             scope,
+            publishable,
+            origin,
             label,
         } => {
             if account.trim().is_empty() || account.contains('\0') {
                 bail!("the account needs a name");
             }
-            let key = ApiKey::generate();
-            store::insert_key(&mut conn, account.trim(), &label, &scope, key.hash(), now).await?;
+            if origin.len() > MAX_ORIGINS {
+                bail!("a key may have {MAX_ORIGINS} origins at most");
+            }
+            let (kind, rights) = if publishable {
+                (KeyKind::Publishable, Rights::Publishable(&origin))
+            } else {
+                (KeyKind::Secret, Rights::Secret(&scope))
+            };
+            let key = ApiKey::generate(kind);
+            store::insert_key(&mut conn, account.trim(), &label, rights, key.hash(), now).await?;
             println!("{}", key.reveal().expose_secret());
         }
         KeyCommand::List => {
             for key in store::list_keys(&mut conn).await? {
                 let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+                let may = key.origins.map_or_else(
+                    || scopes.join(","),
+                    |origins| format!("publishable for {}", origins.join(",")),
+                );
                 let used = key.last_used_at.map_or_else(
                     || "never used".to_owned(),
                     |at| format!("last used {}", minute(at)),
@@ -75,11 +95,7 @@ async fn execute(database: &Database, command: KeyCommand) -> anyhow::Result<()>
                     .map_or(used, |at| format!("revoked {}", minute(at)));
                 println!(
                     "{}  {}  {}  {}  {}",
-                    key.id,
-                    key.account,
-                    scopes.join(","),
-                    state,
-                    key.label
+                    key.id, key.account, may, state, key.label
                 );
             }
         }

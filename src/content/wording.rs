@@ -185,6 +185,10 @@ sections! {
         send: String,
         not_saved: String,
         too_often: Pattern,
+        stale: String,
+        text_long: Pattern,
+        no_room: String,
+        trap: String,
     }
     /// How a trace ID was read.
     Shapes {

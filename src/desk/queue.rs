@@ -13,6 +13,7 @@ use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
 use crate::links::queue::{self, QueueTicket, View};
 use crate::state::AppState;
+use crate::tickets::spam::in_words;
 
 /// Tickets in a page.
 const PAGE_ROWS: i64 = 50;
@@ -79,6 +80,7 @@ fn row_view(row: QueueTicket, me: &str, now: DateTime<Utc>) -> QueueRow {
         occurred: When::new(row.occurred_at, now),
         created: When::new(row.created_at, now),
         link: row.link_state,
+        spam: in_words(&row.spam_signs),
         failure: row.failure_class.map(|class| FailureTag {
             class,
             service: row.failing_service.unwrap_or_default(),

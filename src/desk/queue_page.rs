@@ -52,6 +52,8 @@ pub struct QueueRow {
     pub created: When,
     /// Whether its trace was found.
     pub link: LinkState,
+    /// Why tracedesk judged it spam, in a line; empty when it did not.
+    pub spam: String,
     /// What failed, when linked to a trace that shows it.
     pub failure: Option<FailureTag>,
     /// Whether a later try of the same user went through.
@@ -162,6 +164,7 @@ mod tests {
             occurred: When::new(created - TimeDelta::minutes(12), now),
             created: When::new(created, now),
             link,
+            spam: String::new(),
             failure: failure.map(|(class, service)| FailureTag {
                 class,
                 service: service.to_owned(),

@@ -11,6 +11,7 @@ use crate::http::view::When;
 use crate::links::state::LinkState;
 use crate::tickets::attachment_view::ScreenshotView;
 use crate::tickets::message_view::{MessageView, ReplyForm};
+use crate::tickets::spam::SpamSign;
 use crate::tickets::status::TicketStatus;
 
 /// `GET /desk/tickets/{id}`.
@@ -29,6 +30,8 @@ pub struct TicketPage {
     pub kind: String,
     /// Through which door the report came: `form` or `api`.
     pub source: String,
+    /// Why tracedesk judged it spam; empty when it did not.
+    pub spam_signs: Vec<SpamSign>,
     /// What they were doing, as written.
     pub action: String,
     /// The page where it happened; an http or https URL.
@@ -149,6 +152,10 @@ impl TicketPage {
     fn is_closed(&self) -> bool {
         matches!(self.status, TicketStatus::Solved | TicketStatus::Spam)
     }
+
+    fn is_spam(&self) -> bool {
+        self.status == TicketStatus::Spam
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +182,7 @@ mod tests {
             status: TicketStatus::Open,
             kind: "chat".to_owned(),
             source: "form".to_owned(),
+            spam_signs: Vec::new(),
             action: "asking Focus to summarise a dataset of 12 docs.\nIt thinks for a while, then says that something went wrong.".to_owned(),
             page_url: "https://app.example.com/chat/8812?folder=reports".to_owned(),
             occurred: minutes_ago(4),
@@ -304,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_tickets_offer_to_reopen_and_refused_forms_keep_what_was_typed() {
+    fn spam_says_why_and_can_be_rejected_and_refused_forms_keep_what_was_typed() {
         let mut page = page(TracePanel::None);
         page.status = TicketStatus::Spam;
         page.link_form = LinkForm {
@@ -316,8 +324,10 @@ mod tests {
             error: Some("Write an answer first.".to_owned()),
             ..ReplyForm::default()
         };
+        page.spam_signs = vec![SpamSign::NoForm];
         let html = testing::render("ticket-spam", &page);
-        assert!(html.contains("/reopening") && !html.contains("/closure"));
+        assert!(html.contains("Not spam") && !html.contains("/closure"));
+        assert!(html.contains("it was sent without opening the form"));
         assert!(html.contains(r#"value="xyz""#) && html.contains("Write an answer first."));
     }
 }

@@ -49,6 +49,25 @@ pub fn serve(path: web::Path<(String, String)>, request: HttpRequest) -> Ready<H
     ready(respond(&version, &name, &request))
 }
 
+/// `GET /embed.js`: the script for pages of the product, at an address that stays. Pages of other origins may load it,
+/// with a check of its integrity if they like.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "actix hands over what a handler extracts"
+)]
+pub fn serve_embed(request: HttpRequest) -> Ready<HttpResponse> {
+    let mut response = respond("", "embed.js", &request);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "public, max-age=3600"),
+        (header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ] {
+        headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    ready(response)
+}
+
 fn respond(version: &str, name: &str, request: &HttpRequest) -> HttpResponse {
     let Some(file) = Assets::get(name) else {
         return HttpResponse::NotFound().body("There is no such file.");

@@ -180,7 +180,9 @@ impl Problem {
         &self.detail
     }
 
-    fn respond(&self, mut response: HttpResponse) -> HttpResponse {
+    /// A response of one's own making with this error's headers.
+    #[must_use]
+    pub fn respond(&self, mut response: HttpResponse) -> HttpResponse {
         for (name, value) in &self.headers {
             response.headers_mut().append(name.clone(), value.clone());
         }

@@ -1,6 +1,6 @@
 //! Forms, multipart or urlencoded: their text fields and their files, read with caps.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::body::{self, BodyError};
 use super::budget::{ByteBudget, Reservation};
-use super::error::Problem;
+use super::error::{FieldError, Problem};
+use crate::content::Words;
 
 /// Largest report without files: 10,000 characters of 4 bytes, thrice that when percent-encoded, a URL of 2 KiB, a
 /// pasted trace ID of 10 kB in any shape, and room for the rest.
@@ -24,12 +25,28 @@ pub const MAX_REPORT_BYTES: usize = 256 * 1024;
 pub const MAX_FILES: usize = 5;
 /// Size of a file.
 pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
+/// The same in MiB.
+pub const MAX_FILE_MIB: usize = MAX_FILE_BYTES / 1024 / 1024;
 /// Largest report with files: five of 10 MiB, and what is written.
 pub const MAX_FORM_BYTES: usize = MAX_FILES * MAX_FILE_BYTES + MAX_REPORT_BYTES;
 /// A form with files must be whole within this time: 50 MiB in three minutes are 2.3 Mbit/s, a phone outdoors.
 const UPLOAD_DEADLINE: Duration = Duration::from_mins(3);
+/// A form over the cap is read on, to have what was typed, and its files are dropped as they come: up to this.
+const MAX_DROPPED_BYTES: usize = 4 * MAX_FORM_BYTES;
 /// Most parts of a form; ours has a dozen fields and five files.
 const MAX_PARTS: usize = 40;
+
+/// The rule that a form with more files breaks.
+#[must_use]
+pub fn too_many() -> String {
+    format!("At most {MAX_FILES} screenshots are taken.")
+}
+
+/// The rule that a larger file breaks.
+#[must_use]
+pub fn too_large() -> String {
+    format!("A screenshot may have {MAX_FILE_MIB} MiB at most.")
+}
 
 /// The text fields by name. Of fields with the same name the last one counts.
 pub type Fields = HashMap<String, String>;
@@ -41,8 +58,70 @@ pub struct Form {
     pub fields: Fields,
     /// Its files, in order; a file over the cap is cut one byte beyond it.
     pub files: Vec<Vec<u8>>,
+    /// Why some of its files, or the end of its texts, are not there. The rest is.
+    pub trouble: Option<Trouble>,
     /// The memory it takes.
-    _held: Rc<RefCell<Reservation>>,
+    _held: [Reservation; 2],
+}
+
+impl Form {
+    /// The form, if all of it is there: a program sends a report whole or not at all.
+    ///
+    /// # Errors
+    /// 413, 422 or 503.
+    pub fn whole(self) -> Result<Self, Problem> {
+        match self.trouble {
+            Some(trouble) => Err(trouble.problem()),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Why a form is not whole. What was typed is there all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its texts are over [`MAX_REPORT_BYTES`]; those beyond are cut.
+    TooMuchText,
+    /// All in all it is over [`MAX_FORM_BYTES`].
+    TooLarge,
+    /// More than [`MAX_FILES`] files; the first ones are there.
+    TooManyFiles,
+    /// There is no memory for its files just now.
+    NoRoom,
+}
+
+impl Trouble {
+    /// In a sentence for the reporter.
+    #[must_use]
+    pub fn in_words(self, words: &Words) -> String {
+        let (form, errors) = (&words.form, &words.errors);
+        match self {
+            Self::TooMuchText => form.text_long.fill(&[("most", &(MAX_REPORT_BYTES / 1024))]),
+            Self::TooLarge => errors.file_large.fill(&[("most", &MAX_FILE_MIB)]),
+            Self::TooManyFiles => errors.files_many.fill(&[("most", &MAX_FILES)]),
+            Self::NoRoom => form.no_room.clone(),
+        }
+    }
+
+    /// Whether it is about the files, not the texts.
+    #[must_use]
+    pub fn is_of_files(self) -> bool {
+        self != Self::TooMuchText
+    }
+
+    /// The same as an error.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::TooMuchText => Problem::too_large(MAX_REPORT_BYTES),
+            Self::TooLarge => Problem::too_large(MAX_FORM_BYTES),
+            Self::TooManyFiles => Problem::invalid(vec![FieldError {
+                field: "attachments",
+                detail: too_many(),
+            }]),
+            Self::NoRoom => Problem::unavailable(),
+        }
+    }
 }
 
 /// What forms may hold of the memory: files apart from texts, so that slow uploads keep nobody from writing.
@@ -67,7 +146,7 @@ impl Uploads {
     }
 }
 
-/// Reads a form of either encoding.
+/// Reads a form of either encoding. Files that can't be taken cost none of what was typed: see [`Form::trouble`].
 ///
 /// # Errors
 /// 400, 413, 415, or 503 when too much is being received.
@@ -76,26 +155,24 @@ pub async fn read(
     payload: Payload,
     uploads: &Uploads,
 ) -> Result<Form, Problem> {
-    let mut held = uploads.of(request).reserve();
     match mime_of(request).as_str() {
         "multipart/form-data" => {
-            let reading = read_multipart(request, payload, held);
+            let reading = read_multipart(request, payload, uploads);
             let late = || Err(body_problem(BodyError::Broken, MAX_FORM_BYTES));
             tokio::time::timeout(UPLOAD_DEADLINE, reading)
                 .await
                 .unwrap_or_else(|_late| late())
         }
         "application/x-www-form-urlencoded" => {
-            let bytes = body::read(payload, MAX_REPORT_BYTES, |bytes| held.grow(bytes)).await;
+            let held = [uploads.texts.reserve(), uploads.of(request).reserve()];
+            let mut parts = Parts::new(held);
+            let [texts, _] = &mut parts.held;
+            let bytes = body::read(payload, MAX_REPORT_BYTES, |bytes| texts.grow(bytes)).await;
             let bytes = bytes.map_err(|error| body_problem(error, MAX_REPORT_BYTES))?;
-            let fields = parse_form::<Vec<(String, String)>>(&bytes)?
+            parts.fields = parse_form::<Vec<(String, String)>>(&bytes)?
                 .into_iter()
                 .collect();
-            Ok(Form {
-                fields,
-                files: Vec::new(),
-                _held: Rc::new(RefCell::new(held)),
-            })
+            Ok(parts.into())
         }
         _ => {
             let detail =
@@ -153,73 +230,136 @@ pub fn body_problem(error: BodyError, cap: usize) -> Problem {
 async fn read_multipart(
     request: &HttpRequest,
     payload: Payload,
-    held: Reservation,
+    uploads: &Uploads,
 ) -> Result<Form, Problem> {
-    // The parser knows no reasons of ours, so the reason waits here.
-    let refused = Rc::new(Cell::new(None));
-    let held = Rc::new(RefCell::new(held));
-    let (mut total, reason, budget) = (0, Rc::clone(&refused), Rc::clone(&held));
+    let arrived = Rc::new(Cell::new(0_usize));
+    let count = Rc::clone(&arrived);
     let stream = payload.map(move |chunk| {
         let chunk = chunk?;
-        total += chunk.len();
-        if total > MAX_FORM_BYTES {
-            reason.set(Some(BodyError::TooLarge));
-        } else if !budget.borrow_mut().grow(chunk.len()) {
-            reason.set(Some(BodyError::Busy));
-        } else {
-            return Ok(chunk);
+        count.set(count.get() + chunk.len());
+        if count.get() > MAX_DROPPED_BYTES {
+            return Err(PayloadError::Overflow);
         }
-        Err(PayloadError::Overflow)
+        Ok(chunk)
     });
-    let parts = read_parts(Multipart::new(request.headers(), stream)).await;
-    let (fields, files) = parts.map_err(|problem| match refused.get() {
-        Some(error) => body_problem(error, MAX_FORM_BYTES),
-        None => problem,
-    })?;
-    Ok(Form {
-        fields,
-        files,
-        _held: held,
-    })
+    let held = [uploads.texts.reserve(), uploads.of(request).reserve()];
+    let mut parts = Parts::new(held);
+    let read = parts
+        .read(Multipart::new(request.headers(), stream), &arrived)
+        .await;
+    if arrived.get() > MAX_DROPPED_BYTES {
+        return Err(Trouble::TooLarge.problem());
+    }
+    read.map(|()| parts.into())
 }
 
-async fn read_parts(mut multipart: Multipart) -> Result<(Fields, Vec<Vec<u8>>), Problem> {
-    let (mut fields, mut files, mut parts, mut text_bytes) = (Fields::new(), Vec::new(), 0, 0);
-    while let Some(part) = multipart.next().await {
-        let part = part.map_err(|error| broken(&error))?;
-        parts += 1;
-        if parts > MAX_PARTS {
-            let detail = format!("The form has more than {MAX_PARTS} fields.");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-        }
-        let name = part.name().unwrap_or_default().to_owned();
-        let file_name = part
-            .content_disposition()
-            .and_then(|disposition| disposition.get_filename());
-        match file_name.map(str::is_empty) {
-            // A browser sends a file field that was left empty as a file without a name.
-            Some(true) => drop(read_part(part, 0).await?),
-            Some(false) => files.push(read_part(part, MAX_FILE_BYTES + 1).await?),
-            None => {
-                let value = read_part(part, MAX_REPORT_BYTES + 1).await?;
-                text_bytes += value.len();
-                if text_bytes > MAX_REPORT_BYTES {
-                    return Err(Problem::too_large(MAX_REPORT_BYTES));
-                }
-                fields.insert(name, String::from_utf8_lossy(&value).into_owned());
-            }
+/// A form that is being read.
+struct Parts {
+    fields: Fields,
+    files: Vec<Vec<u8>>,
+    trouble: Option<Trouble>,
+    text_bytes: usize,
+    /// For the texts, and for the files.
+    held: [Reservation; 2],
+}
+
+impl From<Parts> for Form {
+    fn from(parts: Parts) -> Self {
+        Self {
+            fields: parts.fields,
+            files: parts.files,
+            trouble: parts.trouble,
+            _held: parts.held,
         }
     }
-    Ok((fields, files))
 }
 
-/// Reads a part to its end and keeps its first `keep` bytes.
-async fn read_part(mut part: Field, keep: usize) -> Result<Vec<u8>, Problem> {
-    let mut value = Vec::new();
+impl Parts {
+    fn new(held: [Reservation; 2]) -> Self {
+        Self {
+            fields: Fields::new(),
+            files: Vec::new(),
+            trouble: None,
+            text_bytes: 0,
+            held,
+        }
+    }
+
+    async fn read(
+        &mut self,
+        mut multipart: Multipart,
+        arrived: &Cell<usize>,
+    ) -> Result<(), Problem> {
+        let mut count = 0;
+        while let Some(part) = multipart.next().await {
+            let part = part.map_err(|error| broken(&error))?;
+            count += 1;
+            if count > MAX_PARTS {
+                let detail = format!("The form has more than {MAX_PARTS} fields.");
+                return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+            }
+            let file_name = part
+                .content_disposition()
+                .and_then(|disposition| disposition.get_filename());
+            match file_name.map(str::is_empty) {
+                // A browser sends a file field that was left empty as a file without a name.
+                Some(true) => read_part(part, 0, |_| true).await.map(drop)?,
+                Some(false) => self.read_file(part).await?,
+                None => self.read_text(part).await?,
+            }
+            if arrived.get() > MAX_FORM_BYTES {
+                self.trouble.get_or_insert(Trouble::TooLarge);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_file(&mut self, part: Field) -> Result<(), Problem> {
+        if self.files.len() == MAX_FILES {
+            self.trouble.get_or_insert(Trouble::TooManyFiles);
+            return read_part(part, 0, |_| true).await.map(drop);
+        }
+        let [_, held] = &mut self.held;
+        match read_part(part, MAX_FILE_BYTES + 1, |bytes| held.grow(bytes)).await? {
+            Some(file) => self.files.push(file),
+            None => self.trouble = Some(Trouble::NoRoom),
+        }
+        Ok(())
+    }
+
+    async fn read_text(&mut self, part: Field) -> Result<(), Problem> {
+        let name = part.name().unwrap_or_default().to_owned();
+        let [held, _] = &mut self.held;
+        let room = MAX_REPORT_BYTES - self.text_bytes;
+        let value = read_part(part, room + 1, |bytes| held.grow(bytes)).await?;
+        let mut value = value.ok_or_else(Problem::unavailable)?;
+        if value.len() > room {
+            value.truncate(room);
+            self.trouble.get_or_insert(Trouble::TooMuchText);
+        }
+        self.text_bytes += value.len();
+        self.fields
+            .insert(name, String::from_utf8_lossy(&value).into_owned());
+        Ok(())
+    }
+}
+
+/// Reads a part to its end and keeps its first `keep` bytes, for which `take` must have room; `None` if it has not.
+async fn read_part(
+    mut part: Field,
+    keep: usize,
+    mut take: impl FnMut(usize) -> bool,
+) -> Result<Option<Vec<u8>>, Problem> {
+    let mut value = Some(Vec::new());
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(|error| broken(&error))?;
-        let room = keep - value.len();
-        value.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        let Some(kept) = &mut value else { continue };
+        let chunk = chunk.get(..keep - kept.len()).unwrap_or(&chunk);
+        if chunk.is_empty() || take(chunk.len()) {
+            kept.extend_from_slice(chunk);
+        } else {
+            value = None;
+        }
     }
     Ok(value)
 }

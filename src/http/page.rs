@@ -41,6 +41,22 @@ pub fn public_html(status: StatusCode, page: &impl Template) -> HttpResponse {
     respond(status, page, "private, no-cache")
 }
 
+/// Lets pages of these origins frame an answer, which is nobody's to frame otherwise.
+pub fn allow_frames(response: &mut HttpResponse, origins: &[String]) {
+    let headers = response.headers_mut();
+    headers.remove(header::X_FRAME_OPTIONS);
+    let policy = headers
+        .get(header::CONTENT_SECURITY_POLICY)
+        .and_then(|policy| policy.to_str().ok())
+        .unwrap_or(CONTENT_SECURITY_POLICY);
+    let ancestors = format!("frame-ancestors {}", origins.join(" "));
+    let policy = policy.replace("frame-ancestors 'none'", &ancestors);
+    // An origin is ASCII without spaces and semicolons.
+    if let Ok(policy) = header::HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
 fn respond(status: StatusCode, page: &impl Template, caching: &'static str) -> HttpResponse {
     let mut response = match page.render() {
         Ok(body) => HttpResponse::build(status)

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::open::{self, Idempotency, Idempotent, Opened, Origin, ReportSource};
+use super::public_api;
 use super::refusal::Refused;
 use super::report::{RawReport, Report};
 use crate::access::api_key::Scope;
@@ -39,6 +40,9 @@ pub async fn create(
     state: web::Data<AppState>,
 ) -> ApiResult {
     caller.require(Scope::TicketsWrite)?;
+    if let Some(origins) = caller.origins() {
+        return public_api::create(&request, &caller, payload, &state, origins).await;
+    }
     let key = idempotency_key(&request)?;
     let arrived = read_report(&request, payload, &state).await?;
     let fingerprint = arrived.fingerprint;
@@ -50,6 +54,7 @@ pub async fn create(
         source: ReportSource::Api,
         account_id,
         draft_hash: drafts.hash(),
+        spam_signs: Vec::new(),
         language: language.tag().to_owned(),
         tried: Vec::new(),
     };
@@ -163,7 +168,7 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
 }
 
 /// A report as it arrived.
-struct Arrived {
+pub(super) struct Arrived {
     raw: RawReport,
     /// Fields whose JSON type can't be right; empty in `raw`.
     mistyped: Vec<FieldError>,
@@ -173,9 +178,15 @@ struct Arrived {
 }
 
 /// Keeps the files and checks the fields. Names every invalid field once: what has the wrong type is not also missing.
-async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), Problem> {
+pub(super) async fn accept(
+    state: &AppState,
+    arrived: Arrived,
+) -> Result<(Report, Drafts), Problem> {
     let parsed = Report::parse(&arrived.raw, state.clock.now());
-    let shots = screenshot::take_all(arrived.files).await?;
+    let shots: Result<Vec<_>, _> = screenshot::take_all(arrived.files)
+        .await?
+        .into_iter()
+        .collect();
     let refused = |refusal: ShotError| Refused {
         field: "attachments",
         refusal: refusal.into(),
@@ -197,14 +208,16 @@ async fn accept(state: &AppState, arrived: Arrived) -> Result<(Report, Drafts), 
     }
 }
 
-async fn read_report(
+pub(super) async fn read_report(
     request: &HttpRequest,
     payload: web::Payload,
     state: &AppState,
 ) -> Result<Arrived, Problem> {
     match form::mime_of(request).as_str() {
         "multipart/form-data" => {
-            let form = form::read(request, payload, &state.uploads).await?;
+            let form = form::read(request, payload, &state.uploads)
+                .await?
+                .whole()?;
             Ok(Arrived {
                 raw: from_fields(&form.fields),
                 mistyped: Vec::new(),

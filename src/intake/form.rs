@@ -5,17 +5,21 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
 use uuid::Uuid;
 
-use super::finding::{self, Finding};
-use super::form_page::{FormPage, FormValues, ReadBack};
+use super::embed::{Embedding, SentPage};
+use super::finding;
+use super::form_again::{again, ask_again, check, not_now, not_whole, read_back};
+use super::form_page::{FormPage, FormValues};
+use super::guard::judge::{SEAL, Verdict, judge};
+use super::guard::proof::Challenge;
+use super::guard::seal;
 use super::open::{self, Origin, ReportSource};
-use super::refusal::{Refusal, Refused};
+use super::refusal::Refused;
 use super::report::{RawReport, Report};
 use crate::http::client_ip::{client_ip, limit_key};
-use crate::http::error::{PageError, PageResult, Problem, Reason};
-use crate::http::form::{self, Fields};
-use crate::http::page::public_html;
+use crate::http::error::{ApiResult, PageError, PageResult, Problem};
+use crate::http::form::{self, Fields, Form};
+use crate::http::page::{Frame, html, public_html};
 use crate::http::reader;
-use crate::links::trace_ref;
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts, FilesIntent};
 
@@ -31,10 +35,31 @@ pub async fn show(
     query: web::Query<Fields>,
     state: web::Data<AppState>,
 ) -> PageResult {
-    let values = values_of(&query);
+    show_filled(&request, &state, prefilled(&query)).await
+}
+
+/// What a link fills in.
+pub(super) fn prefilled(query: &Fields) -> FormValues {
+    let mut values = values_of(query);
+    if let Ok(at) = DateTime::parse_from_rfc3339(&values.occurred_at) {
+        // As the picker has it; the page's script makes it the reporter's own time.
+        "at".clone_into(&mut values.when);
+        "0".clone_into(&mut values.utc_offset);
+        values.occurred_at = at.to_utc().format("%Y-%m-%dT%H:%M").to_string();
+    }
+    values
+}
+
+/// The form with these values.
+pub(super) async fn show_filled(
+    request: &HttpRequest,
+    state: &AppState,
+    mut values: FormValues,
+) -> PageResult {
+    values.seal = fresh_seal(state).await;
     let read_back = read_back(&values.trace_id).ok();
     // The form is worth more than what can be said of the trace.
-    let finding = finding::of_text(&request, &state, &values.trace_id)
+    let finding = finding::of_text(request, state, &values.trace_id)
         .await
         .unwrap_or_default();
     Ok(public_html(
@@ -45,6 +70,26 @@ pub async fn show(
             ..FormPage::new(values, &[])
         },
     ))
+}
+
+/// `GET /challenge`: a proof of work for the form's script (ALTCHA's protocol).
+///
+/// # Errors
+/// [`Problem`] when the database is away.
+pub async fn challenge(state: web::Data<AppState>) -> ApiResult {
+    let secret = state.secret.get(&state.pool, &state.clock).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Challenge::new(secret, state.clock.now())))
+}
+
+/// Says when the form was opened. Without the database it can't; the form is worth more than that.
+async fn fresh_seal(state: &AppState) -> String {
+    let secret = state.secret.get(&state.pool, &state.clock).await;
+    secret.map_or_else(
+        |_away| String::new(),
+        |secret| seal::seal(secret, state.clock.now()),
+    )
 }
 
 /// Opens a ticket and leads to its page, or shows the form again with all that was typed and sent.
@@ -60,51 +105,110 @@ pub async fn submit(
         .await
         .map_err(PageError)?;
     let values = values_of(&form.fields);
+    match Embedding::of(&state, &values).await {
+        Ok(Some(embedding)) => {
+            let answer = answer(&request, &state, form, values, Some(&embedding)).await;
+            Ok(embedding.frame(answer))
+        }
+        Ok(None) => answer(&request, &state, form, values, None).await,
+        Err(problem) => {
+            let token = draft_token(&form.fields);
+            Ok(not_now(values, Drafts::unseen(token), &problem))
+        }
+    }
+}
+
+async fn answer(
+    request: &HttpRequest,
+    state: &AppState,
+    form: Form,
+    values: FormValues,
+    embedding: Option<&Embedding>,
+) -> PageResult {
     let intent = Intent::of(&form.fields);
+    let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
     if matches!(intent, Intent::Solved) {
-        return finding::solved(&request, &state, &values.trace_id).await;
+        return finding::solved(request, state, &values.trace_id).await;
     }
-    let peer = limit_key(client_ip(&request, &state.config.trusted_proxies));
-    if let Err(problem) = state.limits.report.check(&peer) {
-        return Ok(not_now(values, Drafts::default(), &problem));
+    if let Err(problem) = within_limits(state, &peer) {
+        return Ok(refused_for_now(state, form, &peer, &problem).await);
     }
-    let token = form
-        .fields
-        .get("draft")
-        .map(String::as_str)
-        .unwrap_or_default();
-    let (drafts, error) = match drafts::keep(
-        &state.pool,
-        state.clock.now(),
-        token,
-        intent.removed(),
-        form.files,
-    )
-    .await
+    let (pool, now) = (&state.pool, state.clock.now());
+    let token = draft_token(&form.fields).to_owned();
+    let (drafts, error) = match drafts::keep(pool, now, &token, intent.removed(), form.files).await
     {
         Ok(kept) => kept,
-        Err(problem) => return Ok(not_now(values, Drafts::default(), &problem)),
+        Err(problem) => return Ok(not_now(values, Drafts::unseen(&token), &problem)),
     };
+    let sent = Sent {
+        fields: form.fields,
+        values,
+        drafts,
+        peer,
+    };
+    if let Some(trouble) = form.trouble {
+        return Ok(not_whole(sent.values, sent.drafts, trouble));
+    }
     let file_error = error.map(|refusal| Refused {
         field: "screenshots",
         refusal: refusal.into(),
     });
     match intent {
         Intent::Check => {
-            let finding = finding::of_text(&request, &state, &values.trace_id).await?;
-            Ok(check(values, drafts, file_error, finding))
+            let finding = finding::of_text(request, state, &sent.values.trace_id).await?;
+            Ok(check(sent.values, sent.drafts, file_error, finding))
         }
-        Intent::Files(_) => Ok(again(values, drafts, file_error.as_slice())),
-        Intent::Send | Intent::Solved => send(&state, values, drafts, file_error).await,
+        Intent::Files(_) => Ok(again(sent.values, sent.drafts, file_error.as_slice())),
+        Intent::Send | Intent::Solved => send(state, sent, file_error, embedding).await,
     }
+}
+
+/// A form as it came, its files kept.
+struct Sent {
+    fields: Fields,
+    values: FormValues,
+    drafts: Drafts,
+    /// Whom limits count.
+    peer: String,
+}
+
+fn draft_token(fields: &Fields) -> &str {
+    fields.get("draft").map(String::as_str).unwrap_or_default()
+}
+
+fn within_limits(state: &AppState, peer: &str) -> Result<(), Problem> {
+    state.limits.report.check(peer)?;
+    state.limits.report_all.check("all")
+}
+
+/// Too many came: what was typed is given back, and the pictures are kept as far as that is cheap.
+async fn refused_for_now(
+    state: &AppState,
+    form: Form,
+    peer: &str,
+    problem: &Problem,
+) -> HttpResponse {
+    let values = values_of(&form.fields);
+    let token = draft_token(&form.fields);
+    let is_cheap = form.files.is_empty() || state.limits.keep_files.check(peer).is_ok();
+    let files = if is_cheap { form.files } else { Vec::new() };
+    let kept = drafts::keep(&state.pool, state.clock.now(), token, None, files).await;
+    let drafts = kept.map_or_else(|_away| Drafts::unseen(token), |(drafts, _)| drafts);
+    not_now(values, drafts, problem)
 }
 
 async fn send(
     state: &AppState,
-    values: FormValues,
-    drafts: Drafts,
+    sent: Sent,
     file_error: Option<Refused>,
+    embedding: Option<&Embedding>,
 ) -> PageResult {
+    let Sent {
+        fields,
+        values,
+        drafts,
+        peer,
+    } = sent;
     let now = state.clock.now();
     let report = match (Report::parse(&raw_of(&values, now), now), file_error) {
         (Ok(report), None) => report,
@@ -118,10 +222,16 @@ async fn send(
             return Ok(again(values, drafts, &errors));
         }
     };
+    let spam_signs = match judge(state, &fields, &peer).await {
+        Ok(Verdict::Take(signs)) => signs,
+        Ok(Verdict::Stale) => return stale(state, values, drafts).await,
+        Err(problem) => return Ok(not_now(values, drafts, &problem)),
+    };
     let origin = Origin {
         source: ReportSource::Form,
-        account_id: None,
+        account_id: embedding.map(|embedding| embedding.account_id),
         draft_hash: drafts.hash(),
+        spam_signs,
         language: reader::current().words.tag().to_owned(),
         tried: Vec::new(),
     };
@@ -130,14 +240,28 @@ async fn send(
         Err(problem) => return Ok(not_now(values, drafts, &problem)),
     };
     open::look_for_trace(state, &report, &opened).await;
-    let page = state
-        .config
-        .base_url
-        .join(&format!("/t/{}?sent=1", opened.token));
+    let url = state.config.base_url.join(&format!("/t/{}", opened.token));
+    if let Some(embedding) = embedding {
+        // The page that the link leads to is nobody's to frame.
+        let page = SentPage {
+            frame: Frame::public(),
+            reference: opened.reference.as_str().to_owned(),
+            url,
+            origin: embedding.origin.clone(),
+        };
+        return Ok(html(StatusCode::OK, &page));
+    }
     Ok(HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, page))
+        .insert_header((header::LOCATION, format!("{url}?sent=1")))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish())
+}
+
+/// The form lay open for longer than we can vouch for it.
+async fn stale(state: &AppState, mut values: FormValues, drafts: Drafts) -> PageResult {
+    let secret = state.secret.get(&state.pool, &state.clock).await?;
+    values.seal = seal::renewed(secret, state.clock.now());
+    Ok(ask_again(values, drafts))
 }
 
 /// Which of the form's buttons was pressed.
@@ -182,82 +306,10 @@ fn values_of(fields: &Fields) -> FormValues {
         kind: field("kind"),
         trace_id: field("trace_id"),
         email: field("email"),
+        seal: field(SEAL),
+        embed_key: field("embed_key"),
+        embed_origin: field("embed_origin"),
     }
-}
-
-/// The "Check" button: how the trace ID is read and what can be said of the trace, nothing sent.
-fn check(
-    values: FormValues,
-    drafts: Drafts,
-    file_error: Option<Refused>,
-    finding: Option<Finding>,
-) -> HttpResponse {
-    let mut errors: Vec<_> = file_error.into_iter().collect();
-    let read_back = match read_back(&values.trace_id) {
-        Ok(read) => Some(read),
-        Err(refusal) => {
-            errors.push(Refused {
-                field: "trace_id",
-                refusal,
-            });
-            None
-        }
-    };
-    let status = if errors.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
-    public_html(
-        status,
-        &FormPage {
-            read_back,
-            drafts,
-            finding,
-            is_check: true,
-            ..FormPage::new(values, &errors)
-        },
-    )
-}
-
-fn again(values: FormValues, drafts: Drafts, errors: &[Refused]) -> HttpResponse {
-    let read_back = read_back(&values.trace_id).ok();
-    let status = if errors.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
-    public_html(
-        status,
-        &FormPage {
-            read_back,
-            drafts,
-            ..FormPage::new(values, errors)
-        },
-    )
-}
-
-/// The report could not be kept: what was typed must not be lost with it.
-fn not_now(values: FormValues, drafts: Drafts, problem: &Problem) -> HttpResponse {
-    let mut page = FormPage {
-        drafts,
-        ..FormPage::new(values, &[])
-    };
-    let form = &page.frame.words.form;
-    let detail = match problem.reason() {
-        Some(Reason::TooOften(seconds)) => form.too_often.fill(&[("seconds", &seconds)]),
-        _ => form.not_saved.clone(),
-    };
-    page.errors.push(("form", detail));
-    public_html(problem.status(), &page)
-}
-
-fn read_back(typed: &str) -> Result<ReadBack, Refusal> {
-    let read = trace_ref::parse(typed)?;
-    Ok(ReadBack {
-        shape: read.shape,
-        ids: read.candidates.iter().map(ToString::to_string).collect(),
-    })
 }
 
 fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {

@@ -4,10 +4,11 @@ use askama::Template;
 
 use super::finding::Finding;
 use super::refusal::{Refused, shape_in_words};
+use crate::http::form::MAX_FILE_MIB;
 use crate::http::page::{Frame, Switch};
 use crate::links::trace_ref::Shape;
 use crate::tickets::drafts::Drafts;
-use crate::tickets::screenshot::{MAX_FILE_MIB, MAX_SCREENSHOTS};
+use crate::tickets::screenshot::MAX_SCREENSHOTS;
 
 /// `GET /`, and the answer to a report that was refused or whose trace ID was to be checked.
 #[derive(Debug, Default, Template)]
@@ -59,6 +60,12 @@ pub struct FormValues {
     pub trace_id: String,
     /// Where to answer.
     pub email: String,
+    /// When the form was opened, signed by us.
+    pub seal: String,
+    /// The publishable key of the page that frames the form; empty without a frame.
+    pub embed_key: String,
+    /// That page's origin.
+    pub embed_origin: String,
 }
 
 /// One choice of a list.
@@ -69,6 +76,20 @@ struct Choice<'a> {
 }
 
 impl FormPage {
+    /// Whether it is shown in a frame on a page of the product.
+    fn is_embedded(&self) -> bool {
+        !self.values.embed_origin.is_empty()
+    }
+
+    /// Where it goes. A frame has no cookie to remember its reader's language by.
+    fn post_to(&self) -> String {
+        if self.is_embedded() {
+            format!("/tickets?lang={}", self.frame.words.tag())
+        } else {
+            "/tickets".to_owned()
+        }
+    }
+
     /// The form with what was typed and what is wrong with it, in the language of the request at hand.
     #[must_use]
     pub fn new(values: FormValues, refused: &[Refused]) -> Self {
@@ -183,6 +204,8 @@ mod tests {
             kind: "upload".to_owned(),
             trace_id: "trace_id=4BF92F3577B34DA6A3CE929D0E0E4736".to_owned(),
             email: "lena@".to_owned(),
+            seal: "AAAA".to_owned(),
+            ..FormValues::default()
         };
         let page = FormPage {
             frame: Frame::public(),
@@ -218,6 +241,7 @@ mod tests {
         for value in [
             "2027-01-01T10:00",
             "value=\"60\"",
+            "value=\"AAAA\"",
             "lena@",
             ">ab</textarea>",
             "app/&#34;docs&#34;",

@@ -2,11 +2,16 @@
 
 pub mod api;
 pub mod drafts;
+pub mod embed;
 pub mod finding;
 pub mod form;
+pub mod form_again;
 pub mod form_page;
+pub mod guard;
 pub mod lost;
+mod new_rows;
 pub mod open;
+pub mod public_api;
 pub mod refusal;
 pub mod report;
 pub mod ticket;

@@ -4,17 +4,18 @@ use chrono::{DateTime, Duration, Utc};
 use sqlx::{Connection, PgConnection, query, query_scalar};
 use uuid::Uuid;
 
+use super::new_rows::{NewLink, NewMails};
 use super::report::{Report, ReportKind};
 use crate::clock::new_id;
 use crate::http::error::Problem;
-use crate::links::resolve::WAIT_FOR_TRACE;
 use crate::links::state::{LinkOrigin, LinkState};
 use crate::links::store::Link;
-use crate::outbox::message::new_message_id;
 use crate::outbox::store::MailKind;
 use crate::state::AppState;
 use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::reference::Reference;
+use crate::tickets::spam::{self, SpamSign};
+use crate::tickets::status::TicketStatus;
 use crate::token::Token;
 
 /// References tried before giving up: with a million tickets a taken one comes once in a thousand.
@@ -41,10 +42,22 @@ pub struct Origin {
     pub account_id: Option<Uuid>,
     /// Under which its screenshots are kept until now.
     pub draft_hash: Option<[u8; 32]>,
+    /// Why it is spam; empty when it is none.
+    pub spam_signs: Vec<SpamSign>,
     /// BCP 47 tag of the language in which its reporter is answered.
     pub language: String,
     /// What did not help.
     pub tried: Vec<RecoveryStep>,
+}
+
+impl Origin {
+    fn status(&self) -> TicketStatus {
+        if self.spam_signs.is_empty() {
+            TicketStatus::Open
+        } else {
+            TicketStatus::Spam
+        }
+    }
 }
 
 /// A request that may be repeated.
@@ -241,20 +254,22 @@ async fn insert_rows(
     token_hash: [u8; 32],
 ) -> Result<bool, sqlx::Error> {
     let link = NewLink::of(report, opened.created_at);
-    let mails = NewMails::of(state, report);
-    let grace = state.config.link_grace.as_secs_f64();
+    let status = origin.status();
+    let mails = NewMails::of(state, report, status);
     let inserted = query_scalar!(
         r#"WITH ticket AS (
                INSERT INTO tickets (id, reference, token_hash, status, created_at, updated_at, source, account_id,
-                   kind, action, page_url, page_path, occurred_at, email, language, tried)
-               VALUES ($1, $2, $3, 'open', $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $27, $28)
+                   kind, action, page_url, page_path, occurred_at, email, spam_signs, language, tried)
+               VALUES ($1, $2, $3, $27, $4, $4, $5, $6, $7, $8, $9, $10, $11, $12, $28, $31, $32)
                ON CONFLICT (reference) DO NOTHING
                RETURNING id
            ), link AS (
                INSERT INTO links (ticket_id, state, origin, trace_id, other_ids, span_id, typed, waiting_until)
                SELECT id, $13, $14, $15, $16, $17, $18, $19 FROM ticket
            ), event AS (
-               INSERT INTO ticket_events (id, ticket_id, kind, created_at) SELECT $20, id, 'opened', $4 FROM ticket
+               INSERT INTO ticket_events (id, ticket_id, kind, detail, created_at)
+               SELECT $20::uuid, id, 'opened'::ticket_event_kind, NULL, $4 FROM ticket
+               UNION ALL SELECT $29, id, 'marked_spam', $30, $4 FROM ticket WHERE $27 = 'spam'
            ), mails AS (
                INSERT INTO outbox (id, ticket_id, kind, recipient, message_id, state, due_at, awaits_trace, created_at)
                SELECT mail.id, ticket.id, mail.kind, mail.recipient, mail.message_id, 'queued',
@@ -288,82 +303,17 @@ async fn insert_rows(
         &mails.ids,
         &mails.recipients,
         &mails.message_ids,
-        grace,
+        state.config.link_grace.as_secs_f64(),
         origin.draft_hash.as_ref().map(|hash| &hash[..]),
         &mails.kinds as &[MailKind],
+        status as TicketStatus,
+        &origin.spam_signs as &[SpamSign],
+        new_id(),
+        spam::in_words(&origin.spam_signs),
         origin.language,
         &origin.tried as &[RecoveryStep],
     )
     .fetch_one(conn)
     .await?;
     Ok(inserted == 1)
-}
-
-/// The columns of a report's mails.
-struct NewMails {
-    ids: Vec<Uuid>,
-    kinds: Vec<MailKind>,
-    recipients: Vec<String>,
-    message_ids: Vec<String>,
-}
-
-impl NewMails {
-    fn of(state: &AppState, report: &Report) -> Self {
-        let (kinds, recipients): (Vec<_>, Vec<_>) =
-            recipients_of(state, report).into_iter().unzip();
-        let domain = state.config.mail_from.email.domain();
-        Self {
-            ids: recipients.iter().map(|_| new_id()).collect(),
-            message_ids: recipients.iter().map(|_| new_message_id(domain)).collect(),
-            kinds,
-            recipients,
-        }
-    }
-}
-
-/// Who hears of a report: staff, and the reporter who left an address.
-fn recipients_of(state: &AppState, report: &Report) -> Vec<(MailKind, String)> {
-    let staff = state
-        .config
-        .notify
-        .iter()
-        .map(|mailbox| (MailKind::StaffNotice, mailbox.to_string()));
-    let reporter = report
-        .email()
-        .map(|email| (MailKind::ReportReceived, email.to_owned()));
-    staff.chain(reporter).collect()
-}
-
-/// The link's columns at the start.
-struct NewLink {
-    state: LinkState,
-    trace_id: Option<Uuid>,
-    other_ids: Vec<Uuid>,
-    span_id: Option<i64>,
-    typed: Option<String>,
-    waiting_until: Option<DateTime<Utc>>,
-}
-
-impl NewLink {
-    fn of(report: &Report, now: DateTime<Utc>) -> Self {
-        let Some(trace) = report.trace() else {
-            return Self {
-                state: LinkState::None,
-                trace_id: None,
-                other_ids: Vec::new(),
-                span_id: None,
-                typed: None,
-                waiting_until: None,
-            };
-        };
-        let mut ids = trace.read.candidates.iter().map(|id| id.as_uuid());
-        Self {
-            state: LinkState::Waiting,
-            trace_id: ids.next(),
-            other_ids: ids.collect(),
-            span_id: trace.read.span_id.map(crate::traces::ids::SpanId::as_i64),
-            typed: Some(trace.typed.clone()),
-            waiting_until: Some(now + WAIT_FOR_TRACE),
-        }
-    }
 }

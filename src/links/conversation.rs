@@ -69,6 +69,9 @@ pub async fn set_status(
     let Some(before) = before else {
         return Ok(outcome);
     };
+    if before.status == TicketStatus::Spam && status == TicketStatus::Open {
+        tell_after_all(&mut tx, config, act, before.email.as_deref()).await?;
+    }
     if let (TicketStatus::Solved, Some(_), Some(email)) = (status, act.staff_id, before.email) {
         let mail = NewMail {
             grace: UNDO_GRACE,
@@ -80,6 +83,26 @@ pub async fn set_status(
     }
     tx.commit().await?;
     Ok(outcome)
+}
+
+/// The mails of a report that was taken for spam. One that staff took for it had them before.
+async fn tell_after_all(
+    conn: &mut PgConnection,
+    config: &Config,
+    act: &Act,
+    reporter: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    if outbox::has_any(&mut *conn, act.ticket_id).await? {
+        return Ok(());
+    }
+    let staff = config.notify.iter().map(ToString::to_string);
+    let notices = staff.map(|address| (MailKind::StaffNotice, address));
+    let receipt = reporter.map(|address| (MailKind::ReportReceived, address.to_owned()));
+    for (kind, recipient) in notices.chain(receipt) {
+        let mail = new_mail(config, act, kind, recipient, None);
+        outbox::enqueue(&mut *conn, &mail).await?;
+    }
+    Ok(())
 }
 
 /// Gives a ticket to a member of staff, or to nobody.

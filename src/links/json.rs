@@ -88,6 +88,27 @@ impl TraceJson {
     }
 }
 
+/// The trace of a ticket, for whoever reported: no ID that they did not give.
+#[derive(Debug, Serialize)]
+pub struct PublicTraceJson {
+    state: LinkState,
+    failure: Option<FailureJson>,
+}
+
+impl PublicTraceJson {
+    /// The trace of a link, or of a report whose ID is being looked for, or has none.
+    #[must_use]
+    pub fn new(link: Option<&Link>, is_stated: bool) -> Self {
+        let TraceJson { state, failure, .. } =
+            link.map_or_else(|| TraceJson::stated(None), TraceJson::of);
+        let state = match (state, is_stated) {
+            (LinkState::None, true) => LinkState::Waiting,
+            (state, _) => state,
+        };
+        Self { state, failure }
+    }
+}
+
 /// A time on the wire: UTC with microseconds.
 #[must_use]
 pub fn rfc3339(time: DateTime<Utc>) -> String {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::state::LinkState;
 use super::tickets::LISTED_ACTION_CHARS;
+use crate::tickets::spam::SpamSign;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
 
@@ -75,7 +76,7 @@ impl View {
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql, 0004_links.sql, 0013_conversation.sql and \
+    reason = "the columns, documented in migrations/0003_tickets.sql, 0004_links.sql, 0011_guard.sql, 0013_conversation.sql and \
               0015_recovery.sql"
 )]
 pub struct QueueTicket {
@@ -91,6 +92,7 @@ pub struct QueueTicket {
     pub failure_class: Option<FailureClass>,
     pub failing_service: Option<String>,
     pub recovered_at: Option<DateTime<Utc>>,
+    pub spam_signs: Vec<SpamSign>,
 }
 
 /// Tickets of a view newest first, those before a cursor.
@@ -126,7 +128,8 @@ pub async fn list(
            )
            SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at, left(t.action, $7) AS "action!",
                   t.page_url, t.occurred_at, staff.email AS "assignee?", l.state AS "link_state: LinkState",
-                  l.failure_class AS "failure_class: FailureClass", l.failing_service, l.recovered_at
+                  l.failure_class AS "failure_class: FailureClass", l.failing_service, l.recovered_at,
+                  t.spam_signs AS "spam_signs: Vec<SpamSign>"
            FROM page JOIN tickets AS t ON t.id = page.id JOIN links AS l ON l.ticket_id = t.id
                 LEFT JOIN staff ON staff.id = t.assignee_id
            ORDER BY t.created_at DESC, t.id DESC"#,

@@ -139,6 +139,19 @@ pub async fn enqueue(conn: &mut PgConnection, mail: &NewMail) -> Result<(), sqlx
     Ok(())
 }
 
+/// Whether there ever was a mail about a ticket.
+///
+/// # Errors
+/// When the database can't be reached.
+pub async fn has_any(conn: &mut PgConnection, ticket_id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM outbox WHERE ticket_id = $1) AS "exists!""#,
+        ticket_id
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Takes up to `limit` due mails, oldest first, for the time of a lease. From here on they wait for no trace.
 ///
 /// # Errors

@@ -28,6 +28,15 @@ pub struct Drafts {
 }
 
 impl Drafts {
+    /// Those under a token while they can't be looked at: the form finds them again when it is sent again.
+    #[must_use]
+    pub fn unseen(token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            files: Vec::new(),
+        }
+    }
+
     /// What the ticket's transaction finds them by.
     #[must_use]
     pub fn hash(&self) -> Option<[u8; 32]> {
@@ -67,7 +76,8 @@ impl FilesIntent {
     }
 }
 
-/// Keeps the files of a form beside those it sent before. Returns all of them, and what is wrong with the new ones.
+/// Keeps the files of a form beside those it sent before: of the new ones those that can be taken. Returns all of them,
+/// and what is wrong with the others.
 ///
 /// # Errors
 /// [`Problem`] when they can't be kept now.
@@ -87,20 +97,20 @@ pub async fn keep(
         token.to_owned()
     };
     let hash = token::hash(&token);
-    let shots = screenshot::take_all(files).await?;
+    let pictures = screenshot::take_all(files).await?;
+    let (shots, errors): (Vec<_>, Vec<_>) = pictures.into_iter().partition(Result::is_ok);
+    let shots: Vec<_> = shots.into_iter().flatten().collect();
     let mut conn = pool.acquire().await?;
     if let Some(id) = removed {
         attachment::delete_draft(&mut conn, hash, id).await?;
     }
-    let error = match shots {
-        Ok(shots) => store(&mut conn, now, hash, &shots).await?,
-        Err(error) => Some(error),
-    };
+    let refused = store(&mut conn, now, hash, &shots).await?;
     let files = attachment::drafts(&mut conn, hash).await?;
+    let error = errors.into_iter().find_map(Result::err).or(refused);
     Ok((Drafts { token, files }, error))
 }
 
-/// Keeps the files of a report that is otherwise valid, under a token of its own.
+/// Keeps the files of a report that is otherwise valid, under a token of its own: all of them or none.
 ///
 /// # Errors
 /// [`Problem`] when they can't be kept now.
@@ -111,6 +121,9 @@ pub async fn keep_all(
 ) -> Result<(Drafts, Option<ShotError>), Problem> {
     if shots.is_empty() {
         return Ok((Drafts::default(), None));
+    }
+    if shots.len() > MAX_SCREENSHOTS {
+        return Ok((Drafts::default(), Some(ShotError::Many)));
     }
     let token = Token::generate();
     let mut conn = pool.acquire().await?;
@@ -125,7 +138,7 @@ pub async fn keep_all(
     ))
 }
 
-/// Returns why they are not kept, if they are not.
+/// Returns why some are not kept, if so.
 async fn store(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -135,17 +148,16 @@ async fn store(
     if shots.is_empty() {
         return Ok(None);
     }
-    if attachment::drafts(&mut *conn, hash).await?.len() + shots.len() > MAX_SCREENSHOTS {
-        return Ok(Some(ShotError::Many));
-    }
+    let there = attachment::drafts(&mut *conn, hash).await?.len();
+    let fitting = shots.len().min(MAX_SCREENSHOTS.saturating_sub(there));
     if attachment::count_unsent(&mut *conn, MAX_UNSENT).await? >= MAX_UNSENT {
         tracing::warn!("Screenshots are refused: too many wait for their forms to be sent");
         return Err(Problem::unavailable());
     }
-    for shot in shots {
+    for shot in shots.iter().take(fitting) {
         insert(&mut *conn, now, hash, shot).await?;
     }
-    Ok(None)
+    Ok((fitting < shots.len()).then_some(ShotError::Many))
 }
 
 async fn insert(

@@ -32,6 +32,8 @@ pub enum TicketEventKind {
     Reopened,
     /// Judged spam.
     MarkedSpam,
+    /// Staff said that it is no spam.
+    NotSpam,
     /// A mail went out.
     MailSent,
     /// A mail was refused or given up.

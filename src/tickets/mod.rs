@@ -14,6 +14,7 @@ pub mod recovery;
 pub mod reference;
 pub mod reply;
 pub mod screenshot;
+pub mod spam;
 pub mod status;
 pub mod store;
 pub mod work;

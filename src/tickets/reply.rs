@@ -40,15 +40,28 @@ pub async fn read(
     } else {
         Vec::new()
     };
+    let trouble = form
+        .trouble
+        .map(|trouble| (trouble.is_of_files(), trouble.in_words(words)));
     let (drafts, files_error) = drafts::keep(pool, now, text("draft"), removed, files).await?;
     let body = message_body(text("body"));
     let rule = body.as_ref().err().filter(|_| intent.is_none());
+    let lost = |files: bool| {
+        let lost = trouble
+            .as_ref()
+            .filter(|(is_of_files, _)| *is_of_files == files);
+        lost.map(|(_, said)| said.clone())
+    };
     let reply = ReplyForm {
         body: text("body").to_owned(),
-        error: refusal.or_else(|| rule.map(|rule| rule.in_words(words))),
+        error: refusal
+            .or_else(|| lost(false))
+            .or_else(|| rule.map(|rule| rule.in_words(words))),
         is_note: text("visibility") == "note",
         drafts,
-        files_error: files_error.map(|error| error.in_words(words)),
+        files_error: files_error
+            .map(|error| error.in_words(words))
+            .or_else(|| lost(true)),
         ..ReplyForm::default()
     };
     let verdict = match body {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::content::Words;
 use crate::http::error::Problem;
-use crate::http::form::{MAX_FILE_BYTES, MAX_FILES};
+use crate::http::form::{MAX_FILE_BYTES, MAX_FILE_MIB, MAX_FILES, too_large, too_many};
 
 /// Screenshots a report may have.
 pub const MAX_SCREENSHOTS: usize = MAX_FILES;
@@ -29,14 +29,11 @@ const JPEG_QUALITY: u8 = 88;
 /// A picture encoded anew may grow; one that grows beyond this is refused.
 const MAX_STORED_BYTES: usize = 2 * MAX_FILE_BYTES;
 
-/// Largest screenshot in MiB.
-pub const MAX_FILE_MIB: usize = MAX_FILE_BYTES / 1024 / 1024;
-
 /// Why a picture is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentences say what each is")]
 pub enum ShotError {
-    #[error("A screenshot may have {MAX_FILE_MIB} MiB at most.")]
+    #[error("{}", too_large())]
     Large,
     #[error("A screenshot must be a PNG, JPEG, WebP or GIF picture.")]
     Format,
@@ -46,7 +43,7 @@ pub enum ShotError {
     Broken,
     #[error("This picture is too large once it is unpacked.")]
     Unpacked,
-    #[error("At most {MAX_SCREENSHOTS} screenshots are taken.")]
+    #[error("{}", too_many())]
     Many,
 }
 
@@ -82,13 +79,13 @@ pub struct Screenshot {
 /// Pictures that are taken at a time: each may need 130 MiB.
 static AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
-/// Takes the pictures of a form, one after the other.
+/// Takes the pictures of a form, one after the other: each, or what is wrong with it.
 ///
 /// # Errors
-/// What is wrong with the first that can't be taken, and 503 when the service stops.
-pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Result<Vec<Screenshot>, ShotError>, Problem> {
+/// 503 when the service stops.
+pub async fn take_all(files: Vec<Vec<u8>>) -> Result<Vec<Result<Screenshot, ShotError>>, Problem> {
     if files.is_empty() {
-        return Ok(Ok(Vec::new()));
+        return Ok(Vec::new());
     }
     let _turn = AT_A_TIME
         .acquire()

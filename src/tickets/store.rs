@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use super::event::TicketEventKind;
 use super::recovery::RecoveryStep;
+use super::spam::SpamSign;
 use super::status::TicketStatus;
 
 /// A ticket as kept. Kind and source are the texts of their enums: the words belong to intake.
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,
-    reason = "the columns, documented in migrations/0003_tickets.sql, 0009_readers.sql and 0013_conversation.sql"
+    reason = "the columns, documented in migrations/0003_tickets.sql, 0009_readers.sql, 0011_guard.sql and \
+              0013_conversation.sql"
 )]
 pub struct Ticket {
     pub id: Uuid,
@@ -31,6 +33,19 @@ pub struct Ticket {
     pub email: Option<String>,
     pub language: String,
     pub tried: Vec<RecoveryStep>,
+    pub spam_signs: Vec<SpamSign>,
+}
+
+impl Ticket {
+    /// Whose turn it is, for the reporter: whoever sends spam can't tell that tracedesk took it for such.
+    #[must_use]
+    pub fn status_for_reporter(&self) -> TicketStatus {
+        if self.status == TicketStatus::Spam && !self.spam_signs.is_empty() {
+            TicketStatus::Open
+        } else {
+            self.status
+        }
+    }
 }
 
 /// The ticket with this ID.
@@ -42,7 +57,8 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Ticket>, s
         Ticket,
         r#"SELECT ticket.id, reference, status AS "status: TicketStatus", assignee_id, staff.email AS "assignee?",
                   revision, ticket.created_at, updated_at, source::text AS "source!", kind::text AS "kind!", action,
-                  page_url, occurred_at, ticket.email, language, tried AS "tried: Vec<RecoveryStep>"
+                  page_url, occurred_at, ticket.email, language, tried AS "tried: Vec<RecoveryStep>",
+                  spam_signs AS "spam_signs: Vec<SpamSign>"
            FROM tickets AS ticket LEFT JOIN staff ON staff.id = assignee_id WHERE ticket.id = $1"#,
         id,
     )

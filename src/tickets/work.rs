@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::change::{self, Act, Entry, Locked, Outcome};
 use super::event::TicketEventKind;
+use super::spam;
 use super::status::TicketStatus;
 
 /// Moves a ticket to another status.
@@ -28,7 +29,13 @@ pub async fn set_status(
         Ok(locked) => locked,
         Err(outcome) => return Ok((outcome, None)),
     };
+    let was_spam = locked.status == TicketStatus::Spam;
+    if was_spam && act.staff_id.is_none() {
+        // Out of spam only staff lead.
+        return Ok((Outcome::AlreadySo, None));
+    }
     let kind = match status {
+        TicketStatus::Open | TicketStatus::Pending if was_spam => TicketEventKind::NotSpam,
         TicketStatus::Open | TicketStatus::Pending => TicketEventKind::Reopened,
         TicketStatus::Solved => TicketEventKind::Solved,
         TicketStatus::Spam => TicketEventKind::MarkedSpam,
@@ -38,7 +45,10 @@ pub async fn set_status(
         before: act.staff_id.map(|_| locked.status.as_str().to_owned()),
         ..locked.entry(kind)
     };
-    let id = change::record(tx, act, &entry).await?;
+    let id = change::record(&mut *tx, act, &entry).await?;
+    if was_spam {
+        spam::forget_signs(tx, act.ticket_id).await?;
+    }
     Ok((Outcome::Done(id), Some(locked)))
 }
 

@@ -26,12 +26,14 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tracedesk::access::api_key::{ApiKey, Scope};
+use tracedesk::access::api_key::{ApiKey, KeyKind, Scope};
 use tracedesk::access::session::Role;
+use tracedesk::access::store::Rights;
 use tracedesk::access::{password, store as access};
 use tracedesk::clock::Clock;
 use tracedesk::config::Config;
 use tracedesk::ingest::writer;
+use tracedesk::intake::guard::seal;
 use tracedesk::outbox::admission::HELD;
 use tracedesk::outbox::mailer::{MAIL_FOLDER, Mailer};
 use tracedesk::state::AppState;
@@ -240,10 +242,21 @@ impl TestApp {
 
     /// A new key with these scopes.
     pub(crate) async fn key(&self, scopes: &[Scope]) -> String {
-        let key = ApiKey::generate();
+        self.new_key(KeyKind::Secret, Rights::Secret(scopes)).await
+    }
+
+    /// A new key for pages of these origins.
+    pub(crate) async fn publishable_key(&self, origins: &[&str]) -> String {
+        let origins: Vec<_> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let rights = Rights::Publishable(&origins);
+        self.new_key(KeyKind::Publishable, rights).await
+    }
+
+    async fn new_key(&self, kind: KeyKind, rights: Rights<'_>) -> String {
+        let key = ApiKey::generate(kind);
         let conn = &mut *self.pool.acquire().await.unwrap();
         let now = self.state.clock.now();
-        access::insert_key(conn, "acme", "a test's", scopes, key.hash(), now)
+        access::insert_key(conn, "acme", "a test's", rights, key.hash(), now)
             .await
             .unwrap();
         key.reveal().expose_secret().to_owned()
@@ -265,6 +278,12 @@ impl TestApp {
         let mut report = self.report();
         report["trace_id"] = trace_id.into();
         report
+    }
+
+    /// What the form brings back of the moment it was opened: so long ago.
+    pub(crate) async fn seal(&self, ago: chrono::TimeDelta) -> String {
+        let secret = self.state.secret.get(&self.pool, &self.state.clock).await;
+        seal::seal(secret.unwrap(), self.state.clock.now() - ago)
     }
 
     /// `POST /api/v1/tickets`.

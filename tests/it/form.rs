@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Response;
 use reqwest::multipart::Form;
 use tracedesk::clock::Clock;
@@ -39,6 +39,8 @@ fn with(changes: &[(&'static str, &str)]) -> Fields {
 }
 
 async fn submit(app: &TestApp, fields: &Fields) -> Response {
+    let mut fields = fields.clone();
+    fields.insert("seal", app.seal(TimeDelta::minutes(1)).await);
     let form = fields.iter().fold(Form::new(), |form, (name, value)| {
         form.text(*name, value.clone())
     });

@@ -540,7 +540,7 @@ async fn what_is_not_there_and_what_is_not_possible_is_said() {
         problem(app.read(path).await, 404).await;
     }
     for (method, path, allowed) in [
-        ("DELETE", "/api/v1/tickets", "GET, POST"),
+        ("DELETE", "/api/v1/tickets", "GET, POST, OPTIONS"),
         ("POST", "/api/v1/traces/1", "GET"),
         ("PUT", "/api/v1/tickets/1", "GET"),
     ] {

@@ -114,7 +114,7 @@ async fn the_queue_has_filters_and_pages() {
     browser.click(".queue tbody tr:last-child .q-open").await;
     browser.until_shown("Mark as spam").await;
     browser.click("form[action$='/spam'] button").await;
-    browser.until_shown("Reopen").await;
+    browser.until_shown("Not spam").await;
     browser.goto(app.url("/desk?status=pending")).await;
     browser.until_shown("No pending tickets").await;
     browser.click(".tabs a[href$='=spam']").await;

@@ -169,18 +169,37 @@ impl Browser {
         self.client.close().await.unwrap();
     }
 
-    /// Fails if a page logged a warning or an error since the last call. That a page itself was answered with 404 or
-    /// 422 is no fault: whoever went there looks at what it says.
-    pub(crate) async fn assert_clean_console(&self) {
+    /// What pages logged as a fault since the last look; none of it fails the test any more.
+    pub(crate) async fn faults(&self) -> Vec<String> {
         let entries = self.command("se/log", json!({ "type": "browser" })).await;
-        let faults: Vec<&str> = entries
+        entries
             .as_array()
             .unwrap()
             .iter()
             .filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")))
             .filter_map(|entry| entry["message"].as_str())
             .filter(|message| !is_answer_of_page(message))
-            .collect();
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Goes into the frame that a JavaScript expression names: what follows happens there.
+    pub(crate) async fn enter_frame(&self, expression: &str) {
+        self.until(&format!("{expression} instanceof HTMLIFrameElement"))
+            .await;
+        let frame = self.js(expression).await;
+        self.command("frame", json!({ "id": frame })).await;
+    }
+
+    /// Back to the page around all frames.
+    pub(crate) async fn leave_frame(&self) {
+        self.command("frame", json!({ "id": null })).await;
+    }
+
+    /// Fails if a page logged a warning or an error since the last call. That a page itself was answered with 404 or
+    /// 422 is no fault: whoever went there looks at what it says.
+    pub(crate) async fn assert_clean_console(&self) {
+        let faults = self.faults().await;
         assert!(faults.is_empty(), "the console says {faults:#?}");
     }
 

@@ -182,8 +182,14 @@ fn pages(
     solved: &Value,
     trace_id: &str,
 ) -> Vec<Page> {
-    let desk = desk_path;
-    let live = ".wf-live .wf-row";
+    let mut pages = public_pages(trace_id);
+    pages.extend(own_pages(linked, waiting, none, solved));
+    pages.extend(desk_pages(linked, waiting, none, solved));
+    pages.extend(trace_pages(trace_id));
+    pages
+}
+
+fn public_pages(trace_id: &str) -> Vec<Page> {
     vec![
         page("form", "/"),
         Page {
@@ -201,12 +207,14 @@ fn pages(
             ready: ".finding button[value=solved]",
             ..page("form-found", format!("/?trace_id={trace_id}"))
         },
-        Page {
-            click: Some(".failures a"),
-            ready: ".failures .ref",
-            ..page("failure", "/desk/failures")
-        },
-        page("failures", "/desk/failures"),
+        page("sign-in", "/desk/sign-in"),
+        page("not-found", "/nothing/here"),
+    ]
+}
+
+/// What reporters see after sending.
+fn own_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> Vec<Page> {
+    vec![
         page("own-ticket", own_path(linked)),
         page("own-ticket-new", format!("{}?sent=1", own_path(waiting))),
         page("own-ticket-without-trace", own_path(none)),
@@ -228,8 +236,18 @@ fn pages(
             ready: "#email-error",
             ..page("lost-links-refused", "/lost")
         },
-        page("sign-in", "/desk/sign-in"),
-        page("not-found", "/nothing/here"),
+    ]
+}
+
+fn desk_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> Vec<Page> {
+    let desk = desk_path;
+    vec![
+        Page {
+            click: Some(".failures a"),
+            ready: ".failures .ref",
+            ..page("failure", "/desk/failures")
+        },
+        page("failures", "/desk/failures"),
         page("queue", "/desk?status=all"),
         page("queue-mine", "/desk?view=mine"),
         page("queue-no-spam", "/desk?status=spam"),
@@ -251,6 +269,12 @@ fn pages(
         page("ticket-without-trace", desk(none)),
         page("ticket-solved", desk(solved)),
         page("ticket-not-found", "/desk/tickets/0"),
+    ]
+}
+
+fn trace_pages(trace_id: &str) -> Vec<Page> {
+    let live = ".wf-live .wf-row";
+    vec![
         Page {
             ready: ".wf-live .is-failing",
             ..page("trace", format!("/desk/traces/{trace_id}"))
@@ -303,7 +327,8 @@ async fn look(app: &TestApp, browser: &Browser, axe: &Axe, page: &Page) {
 }
 
 /// The rules of WCAG 2.2 AA. Those about the landmarks of a page do not fit a mail, which is shown as a part of one.
-const OF_PARTS: &str = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
+pub(super) const OF_PARTS: &str =
+    "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
 
 /// The notice as a mail program shows it.
 async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
@@ -326,7 +351,7 @@ async fn look_at_mail(browser: &Browser, axe: &Axe, mail: &Mail) {
 }
 
 /// Nothing sticks out to the right. Phones widen their window to what sticks out, so the device's width counts.
-async fn assert_fits(browser: &Browser, device: Device, page: &str) {
+pub(super) async fn assert_fits(browser: &Browser, device: Device, page: &str) {
     let (width, _) = device.size();
     let wide = format!(
         "[...document.querySelectorAll('body *')].filter(e => document.documentElement.scrollWidth > {width} && e.getBoundingClientRect().right > {width} + 1).map(e => e.outerHTML.slice(0, 120))"
@@ -335,7 +360,7 @@ async fn assert_fits(browser: &Browser, device: Device, page: &str) {
     assert_eq!(wide, serde_json::json!([]), "{page} overflows {device:?}");
 }
 
-fn picture_name(page: &str, device: Device, is_dark: bool) -> String {
+pub(super) fn picture_name(page: &str, device: Device, is_dark: bool) -> String {
     format!(
         "{page}-{}-{}",
         device.name(),
@@ -349,17 +374,17 @@ fn folder() -> PathBuf {
     folder.canonicalize().unwrap()
 }
 
-fn save(name: &str, picture: &[u8]) {
+pub(super) fn save(name: &str, picture: &[u8]) {
     std::fs::write(folder().join(format!("{name}.png")), picture).unwrap();
 }
 
 /// The accessibility checker axe-core, from the Python package that `./test` installs.
-struct Axe {
+pub(super) struct Axe {
     script: String,
 }
 
 impl Axe {
-    fn load() -> Self {
+    pub(super) fn load() -> Self {
         let python =
             std::env::var("TRACEDESK_TEST_PYTHON").expect("./test sets TRACEDESK_TEST_PYTHON");
         let find = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('axe_playwright_python').origin).with_name('axe.min.js'))";
@@ -371,7 +396,7 @@ impl Axe {
     }
 
     /// Every rule holds, or those that `options` choose.
-    async fn assert_no_fault(&self, browser: &Browser, page: &str, options: &str) {
+    pub(super) async fn assert_no_fault(&self, browser: &Browser, page: &str, options: &str) {
         let check = "
             const done = arguments[arguments.length - 1];
             axe.run(document, OPTIONS).then(

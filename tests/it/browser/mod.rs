@@ -3,6 +3,7 @@
 mod after;
 mod desk;
 pub(crate) mod driver;
+mod embed;
 mod form;
 mod large;
 mod looks;
