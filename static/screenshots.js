@@ -11,6 +11,7 @@ const fill = (text, values) => text.replace(/\{([a-z_]+)\}/g, (place, name) => v
 function screenshots(input) {
   const field = input.closest(".field");
   const words = JSON.parse(document.body.dataset.words ?? input.dataset.deskWords);
+  const limits = input.dataset;
   const previews = document.createElement("ul");
   previews.className = "shots";
   const complaint = document.createElement("div");
@@ -32,9 +33,9 @@ function screenshots(input) {
   };
   // What the server would refuse is said at once, and the rest kept.
   const allowed = (list) => {
-    const room = Number(words.maxFiles) - field.querySelectorAll("[name=intent][value^=remove-]").length;
-    const small = list.filter((file) => file.size <= Number(words.maxBytes));
-    complain(small.length < list.length ? words.tooLarge : small.length > room ? words.tooMany : "");
+    const room = Number(limits.maxFiles) - field.querySelectorAll("[name=intent][value^=remove-]").length;
+    const small = list.filter((file) => file.size <= Number(limits.maxBytes));
+    complain(small.length < list.length ? limits.tooLarge : small.length > room ? limits.tooMany : "");
     return small.slice(0, room);
   };
   const complain = (text) => {
