@@ -2,6 +2,7 @@
 //! `demo/traces`, with outages, retries and many at work on the same pages, and the reports that people write about what
 //! failed, with the noise of people. Seeded, so that every run weighs the same.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -372,8 +373,7 @@ impl World {
 
     /// Of each thing that failed the last try is what people write about.
     fn reports(&mut self, count: usize) -> Vec<Labelled> {
-        let mut last: std::collections::BTreeMap<usize, (usize, Vec<Uuid>)> =
-            std::collections::BTreeMap::default();
+        let mut last: BTreeMap<usize, (usize, Vec<Uuid>)> = BTreeMap::new();
         for (index, made) in self.made.iter().enumerate() {
             if let Some(failed) = &made.failure {
                 let entry = last.entry(failed.attempt).or_default();
@@ -400,15 +400,28 @@ impl World {
     /// What the person says of it.
     fn words(&mut self, at: DateTime<Utc>, failed: &Failed) -> Wanted {
         let rng = &mut self.rng;
-        let off = match rng.random_range(0..10) {
+        let minutes = |minutes| Duration::minutes(minutes);
+        let (occurred_at, reported_at) = match rng.random_range(0..10) {
             // "Just now", a moment later.
-            0..4 => Duration::seconds(rng.random_range(20..180)),
-            // A time that was picked.
-            4..6 => Duration::seconds(rng.random_range(-300..300)),
+            0..4 => {
+                let now = at + Duration::seconds(rng.random_range(20..180));
+                (now, now)
+            }
+            // A time that was picked, some minutes off.
+            4..6 => {
+                let off = Duration::seconds(rng.random_range(-300..300));
+                (at + off, at + minutes(rng.random_range(6..40)))
+            }
             // "Within the hour", which counts as half an hour before the report.
-            6..9 => Duration::minutes(rng.random_range(-29..30)),
-            // From memory.
-            _ => Duration::minutes(rng.random_range(-55..56)),
+            6..9 => {
+                let now = at + minutes(rng.random_range(1..59));
+                (now - minutes(30), now)
+            }
+            // From memory, the same day.
+            _ => {
+                let off = minutes(rng.random_range(-55..56));
+                (at + off, at + minutes(rng.random_range(60..240)))
+            }
         };
         let kind = ACTIONS[failed.action].kind;
         let kind = match rng.random::<f64>() {
@@ -424,7 +437,8 @@ impl World {
         let leaves_address = rng.random_bool(LEAVES_ADDRESS);
         Wanted {
             page_path: page,
-            occurred_at: at + off,
+            occurred_at,
+            reported_at,
             kind: kind.to_owned(),
             user_ref: leaves_address.then(|| user_ref(&address_of(failed.user))),
         }

@@ -93,6 +93,7 @@ impl DoneView {
                 }
                 TicketEventKind::Reopened => "Opened again.",
                 TicketEventKind::MarkedSpam => "Marked as spam. It is out of the queue.",
+                TicketEventKind::NotSpam => "Not spam. It is back in the queue.",
                 TicketEventKind::Unassigned => "Nobody has this ticket now.",
                 _ => "Assigned.",
             },

@@ -4,7 +4,7 @@
 //! of action. They are measured against labelled reports in `bench/`.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
@@ -13,6 +13,8 @@ use crate::traces::failure::FailureClass;
 
 /// A report's "roughly when" reaches this far to either side.
 pub const WINDOW: Duration = Duration::hours(1);
+/// The same, in minutes.
+const WINDOW_MINUTES: f64 = 60.0;
 /// Candidates shown to staff.
 pub const MAX_CANDIDATES: usize = 5;
 /// A candidate with less is not shown: time alone is no reason.
@@ -24,12 +26,16 @@ const WINNER_LEAD: u32 = 15;
 
 const SAME_PAGE: u32 = 40;
 const SAME_OBJECT: u32 = 30;
-const NEAR_PAGE: u32 = 12;
+const NEAR_PAGE: u32 = 10;
 const FAILED: u32 = 25;
 const SAME_USER: u32 = 30;
 const SAME_KIND: u32 = 8;
-/// For a trace at the very time; less in proportion down to nothing at the window's edge.
+/// For a trace at the very time; half of it 7 minutes off, nothing at the window's edge: most people are exact to a few
+/// minutes, and of the others one can't say how far off they are.
 const SAME_TIME: u32 = 20;
+/// A word that at most one in so many candidates has in its path names a thing: a document, a project. Words of routes
+/// are on many.
+const RARE_ONE_IN: usize = 20;
 
 /// What a report says that can be compared.
 #[derive(Debug, Clone)]
@@ -38,6 +44,8 @@ pub struct Wanted {
     pub page_path: String,
     /// Roughly when.
     pub occurred_at: DateTime<Utc>,
+    /// When the report was sent: what it is about had begun by then.
+    pub reported_at: DateTime<Utc>,
     /// `chat`, `upload`, `workflow`, `api`, `other`.
     pub kind: String,
     /// The reporter's address, hashed as spans' users are.
@@ -77,9 +85,11 @@ pub struct Candidate {
 /// The best candidates, best first.
 #[must_use]
 pub fn rank(wanted: &Wanted, parts: Vec<PartSummary>) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = merge(parts)
+    let traces = merge(parts);
+    let words = Words::of(&traces);
+    let mut candidates: Vec<Candidate> = traces
         .into_iter()
-        .map(|summary| score(wanted, summary))
+        .map(|summary| score(wanted, &words, summary))
         .filter(|candidate| candidate.score >= MIN_SCORE)
         .collect();
     let distance =
@@ -94,12 +104,24 @@ pub fn rank(wanted: &Wanted, parts: Vec<PartSummary>) -> Vec<Candidate> {
     candidates
 }
 
-/// The first, when it is good and clearly better than the second.
+/// The first, when it is good and clearly better than the second. Another try of the same person at the same thing is no
+/// second: they failed alike, and the nearest in time is the first.
 #[must_use]
 pub fn clear_winner(ranked: &[Candidate]) -> Option<&Candidate> {
     let first = ranked.first()?;
-    let second = ranked.get(1).map_or(0, |candidate| candidate.score);
+    let second = ranked
+        .iter()
+        .skip(1)
+        .find(|other| !is_same_try(&first.summary, &other.summary));
+    let second = second.map_or(0, |candidate| candidate.score);
     (first.score >= WINNER_SCORE && first.score >= second + WINNER_LEAD).then_some(first)
+}
+
+fn is_same_try(one: &PartSummary, other: &PartSummary) -> bool {
+    let is_same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
+    is_same(&one.user_ref, &other.user_ref)
+        && is_same(&one.page_path, &other.page_path)
+        && one.failure_class == other.failure_class
 }
 
 /// A trace's parts as one: the first that knows a thing says it, and a failure counts whichever part has it.
@@ -125,13 +147,41 @@ fn merge(parts: Vec<PartSummary>) -> Vec<PartSummary> {
     traces.into_values().collect()
 }
 
-fn score(wanted: &Wanted, summary: PartSummary) -> Candidate {
+/// How many candidates have a word in their path.
+struct Words {
+    counts: HashMap<String, usize>,
+    traces: usize,
+}
+
+impl Words {
+    fn of(traces: &[PartSummary]) -> Self {
+        let mut counts = HashMap::new();
+        for path in traces.iter().filter_map(|one| one.page_path.as_deref()) {
+            let words: BTreeSet<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
+            for word in words {
+                *counts.entry(word.to_owned()).or_insert(0) += 1;
+            }
+        }
+        Self {
+            counts,
+            traces: traces.len(),
+        }
+    }
+
+    /// Whether a word names a thing rather than a kind of things: an ID has a digit, and names are rare.
+    fn name_object(&self, word: &str) -> bool {
+        let count = self.counts.get(word).copied().unwrap_or(0);
+        has_id(word) || (word.len() > 3 && count > 0 && count * RARE_ONE_IN <= self.traces)
+    }
+}
+
+fn score(wanted: &Wanted, words: &Words, summary: PartSummary) -> Candidate {
     let mut weighed: Vec<(u32, String)> = Vec::new();
     weighed.extend(
         summary
             .page_path
             .as_deref()
-            .and_then(|path| page_reason(&wanted.page_path, path)),
+            .and_then(|path| page_reason(&wanted.page_path, path, words)),
     );
     weighed.extend(failure_reason(&summary));
     if wanted.user_ref.is_some() && wanted.user_ref == summary.user_ref {
@@ -147,33 +197,38 @@ fn score(wanted: &Wanted, summary: PartSummary) -> Candidate {
     }
 }
 
-fn page_reason(page: &str, path: &str) -> Option<(u32, String)> {
+fn page_reason(page: &str, path: &str, words: &Words) -> Option<(u32, String)> {
     let (page, path) = (page.trim_end_matches('/'), path.trim_end_matches('/'));
+    // The start page is everybody's.
+    if page.is_empty() {
+        return None;
+    }
     if page == path {
         return Some((SAME_PAGE, "the same page".to_owned()));
     }
-    let path_segments: Vec<&str> = path.split('/').collect();
-    let shared = |wanted: fn(&str) -> bool| {
-        page.split('/')
-            .filter(|segment| wanted(segment))
-            .any(|segment| path_segments.contains(&segment))
-    };
+    let shared: Vec<&str> = page
+        .split('/')
+        .filter(|word| path.split('/').any(|other| other == *word))
+        .collect();
     // A page and the calls it makes have other paths, but name the same document or chat.
-    if shared(names_object) {
+    if shared.iter().any(|word| words.name_object(word)) {
         return Some((
             SAME_OBJECT,
             "the same document or chat in its path".to_owned(),
         ));
     }
-    shared(|segment| segment.len() > 3).then(|| (NEAR_PAGE, "a page of the same part".to_owned()))
+    // Both name one, and not the same.
+    let names_another = page.split('/').any(has_id) && path.split('/').any(has_id);
+    let is_near = shared.iter().any(|word| word.len() > 3) && !names_another;
+    is_near.then(|| (NEAR_PAGE, "a page of the same part".to_owned()))
 }
 
 /// An ID has a digit; a version of an API ("v1") has one too.
-fn names_object(segment: &str) -> bool {
-    let version = segment
+fn has_id(word: &str) -> bool {
+    let version = word
         .strip_prefix('v')
         .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-    !version && segment.bytes().any(|b| b.is_ascii_digit())
+    !version && word.bytes().any(|b| b.is_ascii_digit())
 }
 
 fn failure_reason(summary: &PartSummary) -> Option<(u32, String)> {
@@ -186,15 +241,24 @@ fn failure_reason(summary: &PartSummary) -> Option<(u32, String)> {
 
 fn time_reason(wanted: DateTime<Utc>, started: DateTime<Utc>) -> Option<(u32, String)> {
     let seconds = (started - wanted).num_seconds();
-    let left = WINDOW.num_seconds() - seconds.abs();
-    let weight = u32::try_from(i64::from(SAME_TIME) * left / WINDOW.num_seconds()).ok()?;
+    if seconds.abs() >= WINDOW.num_seconds() {
+        return None;
+    }
+    let minutes_off = f64::from(i32::try_from(seconds.abs()).ok()?) / 60.0;
+    let closeness = 1.0 - (1.0 + minutes_off).ln() / (1.0 + WINDOW_MINUTES).ln();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to SAME_TIME"
+    )]
+    let weight = (f64::from(SAME_TIME) * closeness).round() as u32;
     let minutes = (seconds.abs() + 30) / 60;
     let words = match (minutes, seconds < 0) {
         (0, _) => "at that very minute".to_owned(),
         (minutes, true) => format!("{minutes} min before"),
         (minutes, false) => format!("{minutes} min after"),
     };
-    (weight > 0).then_some((weight, words))
+    Some((weight, words))
 }
 
 /// Words by which a kind of action is known in names of spans, services and paths.
@@ -216,7 +280,17 @@ fn kind_reason(kind: &str, summary: &PartSummary) -> Option<(u32, String)> {
         let text = text.to_ascii_lowercase();
         words.iter().any(|word| text.contains(word))
     });
-    says.then(|| (SAME_KIND, format!("looks like the kind \"{kind}\"")))
+    (says || failure_suits(kind, summary.failure_class))
+        .then(|| (SAME_KIND, format!("looks like the kind \"{kind}\"")))
+}
+
+/// Failures that only one kind of action has.
+fn failure_suits(kind: &str, class: Option<FailureClass>) -> bool {
+    match class {
+        Some(FailureClass::PromptTooLong) => kind == "chat",
+        Some(FailureClass::DocumentFailed | FailureClass::UploadTooLarge) => kind == "upload",
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +305,7 @@ mod tests {
         Wanted {
             page_path: "/docs/7".to_owned(),
             occurred_at: at(0),
+            reported_at: at(90),
             kind: "upload".to_owned(),
             user_ref: Some("u1".to_owned()),
         }
@@ -297,6 +372,47 @@ mod tests {
         theirs.user_ref = Some("u1".to_owned());
         let ranked = rank(&wanted(), vec![trace(1, 0, "/docs/7", failed), theirs]);
         assert_eq!(clear_winner(&ranked).unwrap().summary.trace_id.as_u128(), 2);
+    }
+
+    #[test]
+    fn another_try_of_the_same_person_is_no_second() {
+        let failed = Some(FailureClass::Timeout);
+        let by = |id, minute, user: &str| PartSummary {
+            user_ref: Some(user.to_owned()),
+            ..trace(id, minute, "/docs/7", failed)
+        };
+        let ranked = rank(&wanted(), vec![by(1, 0, "u2"), by(2, -1, "u2")]);
+        assert_eq!(clear_winner(&ranked).unwrap().summary.trace_id.as_u128(), 1);
+        let ranked = rank(&wanted(), vec![by(1, 0, "u2"), by(2, -1, "u3")]);
+        assert!(clear_winner(&ranked).is_none());
+    }
+
+    #[test]
+    fn rare_words_name_things_and_words_of_routes_do_not() {
+        let at_page = |page: &str| Wanted {
+            page_path: page.to_owned(),
+            ..wanted()
+        };
+        let failed = Some(FailureClass::Timeout);
+        let others = (10..60).map(|id| trace(id, 40, "/api/projects/archive/summary", failed));
+        let mut traces: Vec<_> = others.collect();
+        traces.push(trace(1, 40, "/api/projects/ocean-drilling/summary", failed));
+        let first = |page: &str| {
+            let ranked = rank(&at_page(page), traces.clone());
+            (
+                ranked[0].summary.trace_id.as_u128(),
+                ranked[0].reasons[0].clone(),
+            )
+        };
+        let (id, reason) = first("/projects/ocean-drilling");
+        assert_eq!(id, 1);
+        assert_eq!(reason, "the same document or chat in its path");
+        assert_eq!(first("/projects/archive").1, "it failed: took too long");
+        // Another chat is not nearly the same, and the start page is everybody's.
+        let words = Words::of(&[]);
+        assert!(page_reason("/chats/8c1f", "/api/chats/51e0/messages", &words).is_none());
+        assert!(page_reason("/chats", "/api/chats/51e0/messages", &words).is_some());
+        assert!(page_reason("/", "/", &words).is_none());
     }
 
     #[test]

@@ -9,14 +9,21 @@ use crate::traces::failure::FailureClass;
 use crate::traces::ids::TraceId;
 use crate::traces::part::user_ref;
 
-/// Most parts weighed for one report: a product with thousands of traces an hour has some hundred failures in two.
-const MAX_WEIGHED_PARTS: i64 = 2_000;
+/// Most failed parts weighed to either side of a report's time, the nearest: a product with ten thousand traces an hour
+/// has some hundred failures in an hour, of a few parts each, and in an outage ten times as many.
+const MAX_FAILED_PARTS: i64 = 2_000;
+/// Most parts of the reporter's own, and of the page, that are weighed.
+const MAX_OTHER_PARTS: i64 = 500;
+/// Clocks of products and ours differ by at most this much: what began later than the report was sent is not what it is
+/// about.
+const SKEW: Duration = Duration::minutes(2);
 /// A trace is stored at most this long after it ran, or is not looked for: bounds the partitions that are read.
 const LATEST_ARRIVAL: Duration = Duration::days(1);
 /// Clocks of products run ahead of ours at most this much.
 const EARLIEST_ARRIVAL: Duration = Duration::hours(1);
 
-/// Parts that ran near a report's time and failed, or served its page. Our own requests are nobody's.
+/// Parts that ran near a report's time, before it was sent: those that failed, the nearest first, those of the same user,
+/// and those that served its page. Our own requests are nobody's.
 ///
 /// # Errors
 /// The database's.
@@ -24,27 +31,38 @@ pub async fn parts_near(
     conn: &mut PgConnection,
     wanted: &Wanted,
 ) -> Result<Vec<PartSummary>, sqlx::Error> {
-    let (from, to) = (wanted.occurred_at - WINDOW, wanted.occurred_at + WINDOW);
+    let from = wanted.occurred_at - WINDOW;
+    let to = (wanted.occurred_at + WINDOW).min(wanted.reported_at + SKEW);
     query_as!(
         PartSummary,
-        // Two arms, so that the first can use the index of failed parts.
+        // An arm for each index: two ways from the time among the failed ones, the user's own, and the time's.
         r#"SELECT trace_id AS "trace_id!", started_at AS "started_at!", service AS "service!", root_name, page_path,
                   user_ref, http_status, failure_class AS "failure_class: FailureClass", failing_span, failure_message
            FROM (
                (SELECT * FROM trace_parts
-                WHERE started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4
-                  AND failure_class IS NOT NULL AND service <> 'tracedesk' LIMIT $6)
+                WHERE started_at BETWEEN $7 AND $2 AND received_at BETWEEN $3 AND $4
+                  AND failure_class IS NOT NULL AND service <> 'tracedesk' ORDER BY started_at LIMIT $6)
+               UNION ALL
+               (SELECT * FROM trace_parts
+                WHERE started_at >= $1 AND started_at < $7 AND started_at <= $2 AND received_at BETWEEN $3 AND $4
+                  AND failure_class IS NOT NULL AND service <> 'tracedesk' ORDER BY started_at DESC LIMIT $6)
+               UNION ALL
+               (SELECT * FROM trace_parts
+                WHERE user_ref = $8 AND started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4 LIMIT $9)
                UNION ALL
                (SELECT * FROM trace_parts
                 WHERE started_at BETWEEN $1 AND $2 AND received_at BETWEEN $3 AND $4
-                  AND failure_class IS NULL AND page_path = $5 AND service <> 'tracedesk' LIMIT $6)
+                  AND failure_class IS NULL AND page_path = $5 AND service <> 'tracedesk' LIMIT $9)
            ) AS near"#,
         from,
         to,
         from - EARLIEST_ARRIVAL,
         to + LATEST_ARRIVAL,
         wanted.page_path,
-        MAX_WEIGHED_PARTS,
+        MAX_FAILED_PARTS,
+        wanted.occurred_at,
+        wanted.user_ref,
+        MAX_OTHER_PARTS,
     )
     .fetch_all(conn)
     .await
@@ -70,7 +88,7 @@ pub async fn unlinked(
     ticket_id: Uuid,
 ) -> Result<Option<Unlinked>, sqlx::Error> {
     let row = query!(
-        r#"SELECT page_path, occurred_at, kind::text AS "kind!", email, rejected_ids
+        r#"SELECT page_path, occurred_at, created_at, kind::text AS "kind!", email, rejected_ids
            FROM tickets JOIN links ON links.ticket_id = tickets.id WHERE tickets.id = $1"#,
         ticket_id,
     )
@@ -81,6 +99,7 @@ pub async fn unlinked(
         wanted: Wanted {
             page_path: row.page_path,
             occurred_at: row.occurred_at,
+            reported_at: row.created_at,
             kind: row.kind,
             user_ref: row.email.as_deref().map(user_ref),
         },

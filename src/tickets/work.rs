@@ -115,6 +115,7 @@ pub async fn undo(
             match kind {
                 TicketEventKind::Solved => "solved",
                 TicketEventKind::MarkedSpam => "marked as spam",
+                TicketEventKind::NotSpam => "not spam",
                 _ => "opened again",
             },
         ),
