@@ -1,6 +1,9 @@
 //! Configuration: environment variables, or the same keys in `tracedesk.toml`; the environment wins. Every bad
 //! value is reported at once.
 
+mod base_url;
+mod s3;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +16,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::content::Content;
+
+pub use base_url::BaseUrl;
+pub use s3::S3Config;
 
 /// A variable that tracedesk reads: its name, its default as shown in the help, what it means.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +52,11 @@ settings! {
     "TRACEDESK_LINK_GRACE_SECS", "10", "how long the first notice waits for a trace that is still on its way";
     "TRACEDESK_TRUSTED_PROXIES", "none", "comma-separated addresses or networks whose X-Forwarded-For is believed";
     "TRACEDESK_CONTENT", "built in", "file with your wording, links, colours, logo and languages (docs/content.md)";
+    "TRACEDESK_ATTACHMENTS", "postgres", "where screenshots are kept: postgres, or s3://bucket/folder of any store that speaks S3";
+    "AWS_ENDPOINT_URL", "AWS's own", "address of that store, such as https://s3.example.com";
+    "AWS_REGION", "us-east-1", "its region";
+    "AWS_ACCESS_KEY_ID", "looked for as AWS's programs do", "key for the store";
+    "AWS_SECRET_ACCESS_KEY", "looked for as AWS's programs do", "and its secret";
     "TRACEDESK_LOG", "info", "log level, or directives such as info,sqlx=warn";
     "TRACEDESK_LOG_FORMAT", "text", "text or json";
     "TRACEDESK_CONFIG", "./tracedesk.toml", "the file with these same keys, if there is one";
@@ -87,60 +98,12 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// What reporters read.
     pub content: Arc<Content>,
+    /// The store of screenshots; `None`: Postgres.
+    pub attachments: Option<S3Config>,
     /// Directives for the log.
     pub log: String,
     /// Whether the log is JSON lines.
     pub log_json: bool,
-}
-
-/// The public address of the service: `http` or `https`, without a slash at the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseUrl(String);
-
-impl BaseUrl {
-    /// Reads an address.
-    ///
-    /// # Errors
-    /// A sentence saying what an address looks like.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not an address such as https://support.example.com");
-        let url = Url::parse(text).map_err(|_unreadable| wrong())?;
-        if !matches!(url.scheme(), "http" | "https")
-            || url.path() != "/"
-            || url.host().is_none()
-            || url.query().is_some()
-        {
-            return Err(wrong());
-        }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
-    }
-
-    /// The address of a path that starts with a slash.
-    #[must_use]
-    pub fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
-    }
-
-    /// Whether browsers reach it over TLS, so that cookies can be `Secure`.
-    #[must_use]
-    pub fn is_https(&self) -> bool {
-        self.0.starts_with("https://")
-    }
-
-    /// Scheme, host and port as browsers write them in `Origin`.
-    #[must_use]
-    pub fn origin(&self) -> String {
-        Url::parse(&self.0).map_or_else(
-            |_never| String::new(),
-            |url| url.origin().ascii_serialization(),
-        )
-    }
-}
-
-impl std::fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Everything that is wrong with the configuration, a line each.
@@ -196,6 +159,8 @@ impl Config {
         });
         let trusted_proxies = values.parse("TRACEDESK_TRUSTED_PROXIES", "", networks);
         let content = values.parse("TRACEDESK_CONTENT", "", content);
+        let attachments = values.parse("TRACEDESK_ATTACHMENTS", "postgres", s3::place);
+        let endpoint = values.parse("AWS_ENDPOINT_URL", "", s3::endpoint);
         let log_json = values.parse("TRACEDESK_LOG_FORMAT", "text", is_json);
         let database_url = values.secret_url("DATABASE_URL", &["postgres", "postgresql"]);
         let database_direct_url =
@@ -210,6 +175,14 @@ impl Config {
         let log = values
             .get("TRACEDESK_LOG")
             .unwrap_or_else(|| "info".to_owned());
+        let s3 = attachments.flatten().map(|(bucket, prefix)| S3Config {
+            bucket,
+            prefix,
+            endpoint: endpoint.flatten(),
+            region: values.get("AWS_REGION"),
+            access_key_id: values.get("AWS_ACCESS_KEY_ID"),
+            secret_access_key: values.get("AWS_SECRET_ACCESS_KEY").map(SecretString::from),
+        });
         values.finish(|| {
             Some(Self {
                 database_url,
@@ -225,6 +198,7 @@ impl Config {
                 link_grace: Duration::from_secs(grace?.into()),
                 trusted_proxies: trusted_proxies?,
                 content: content?,
+                attachments: s3,
                 log,
                 log_json: log_json?,
             })
@@ -422,19 +396,5 @@ mod tests {
     fn unknown_keys_in_the_file_are_refused() {
         let error = parse_file(Path::new("tracedesk.toml"), "tracedesk_listn = \"x\"").unwrap_err();
         assert!(error.to_string().contains("tracedesk_listn"));
-    }
-
-    #[test]
-    fn the_base_url_has_no_trailing_slash_and_must_be_http() {
-        assert_eq!(
-            BaseUrl::parse("https://a.example/").unwrap().join("/x"),
-            "https://a.example/x"
-        );
-        assert_eq!(
-            BaseUrl::parse("https://a.example/").unwrap().origin(),
-            "https://a.example"
-        );
-        assert!(BaseUrl::parse("ftp://a.example").is_err());
-        assert!(BaseUrl::parse("support.example.com").is_err());
     }
 }

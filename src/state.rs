@@ -16,6 +16,7 @@ use crate::ingest::writer::IngestQueue;
 use crate::intake::guard::secret::SharedSecret;
 use crate::limits::Limits;
 use crate::links::resolve::{ResolveError, Resolver};
+use crate::tickets::blobs::Blobs;
 use crate::traces::assemble::ReadError;
 
 /// Traces that are decompressed and turned into JSON or a page at a time: 64 MiB each at most.
@@ -46,6 +47,8 @@ pub struct AppState {
     pub outbox_wake: Arc<Notify>,
     /// What anybody may ask, by address.
     pub limits: Arc<Limits>,
+    /// Where pictures are.
+    pub blobs: Blobs,
     /// Signs what the form must bring back.
     pub secret: SharedSecret,
     /// Bounds the memory of forms with screenshots.
@@ -69,6 +72,7 @@ impl AppState {
             resolver,
             outbox_wake,
             limits: Arc::new(Limits::default()),
+            blobs: Blobs::default(),
             secret: SharedSecret::default(),
             uploads: Uploads {
                 texts: ByteBudget::new(TEXT_BYTES),

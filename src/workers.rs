@@ -22,6 +22,8 @@ use crate::traces::store as traces;
 
 /// How often links are swept.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often pictures move to the object store.
+const MOVE_EVERY: Duration = Duration::from_mins(1);
 /// How often partitions are made and dropped, and old rows forgotten.
 const MAINTAIN_EVERY: Duration = Duration::from_hours(1);
 /// How often requests for lost links become mails: soon for who waits, and a look at an empty table otherwise.
@@ -51,6 +53,7 @@ impl Workers {
         workers.start_delivery(state, mailer);
         workers.start_repeated(state, "link sweep", SWEEP_EVERY, sweep);
         workers.start_repeated(state, "lost links", LOST_LINKS_EVERY, answer_lost);
+        workers.start_repeated(state, "picture moves", MOVE_EVERY, move_pictures);
         workers.start_repeated(state, "maintenance", MAINTAIN_EVERY, maintain);
         workers
     }
@@ -165,6 +168,11 @@ async fn answer_lost(state: AppState) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn move_pictures(state: AppState) -> anyhow::Result<()> {
+    let moved = state.blobs.move_pictures(&state.pool, &state.clock).await;
+    moved.context("moving screenshots to the object store; they stay in Postgres until it works")
+}
+
 /// One turn of maintenance: partitions made ahead and dropped, old sessions and answers forgotten.
 ///
 /// # Errors
@@ -189,6 +197,11 @@ pub async fn maintain(state: AppState) -> anyhow::Result<()> {
     attachment::delete_unsent(&mut conn, unsent)
         .await
         .context("forgetting files of unsent forms")?;
+    state
+        .blobs
+        .delete_orphans(&state.pool, &state.clock)
+        .await
+        .context("deleting objects without a screenshot")?;
     proof::delete_expired(&mut conn, now)
         .await
         .context("forgetting used proofs of work")?;

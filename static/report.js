@@ -75,13 +75,16 @@ function pause(ms) {
 }
 
 async function solve({ challenge: url, solver }) {
-  const asked = await (await fetch(url)).json();
+  const response = await fetch(url);
+  if (!response.ok) throw new Error("no challenge");
+  const asked = await response.json();
   const worker = new Worker(solver);
   const number = await new Promise((done, failed) => {
     worker.onmessage = ({ data }) => done(data);
     worker.onerror = failed;
     worker.postMessage(asked);
   }).finally(() => worker.terminate());
+  if (number === null) throw new Error("no solution");
   const { algorithm, challenge, salt, signature } = asked;
   return btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
 }

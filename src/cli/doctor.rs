@@ -7,6 +7,11 @@ use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::access::store;
 use crate::config::Config;
 use crate::outbox::mailer::Mailer;
+use crate::outbox::message::one_line;
+use crate::tickets::blobs::Blobs;
+
+/// Stores answer with pages of XML.
+const MAX_ERROR_CHARS: usize = 400;
 
 /// Runs the checks; exits 1 when one of them fails.
 ///
@@ -18,6 +23,7 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         ("data folder", data_folder(&config.data_dir)),
         ("database", database(&config).await),
         ("mail", mail(&config).await),
+        ("screenshots", screenshots(&config).await),
         ("base URL", base_url(&config)),
     ];
     for (name, outcome) in &checks {
@@ -91,6 +97,26 @@ async fn mail(config: &Config) -> Check {
         ),
         Mailer::Smtp(_) => "the mail server lets us in".to_owned(),
     })
+}
+
+async fn screenshots(config: &Config) -> Check {
+    let Some(store) = &config.attachments else {
+        return Ok("kept in Postgres".to_owned());
+    };
+    let checked = match Blobs::new(Some(store)) {
+        Ok(blobs) => blobs.check().await,
+        Err(error) => Err(error),
+    };
+    let bucket = &store.bucket;
+    match checked {
+        Ok(()) => Ok(format!(
+            "the bucket {bucket} can be written, read and cleared"
+        )),
+        Err(error) => Err(format!(
+            "the bucket {bucket} does not work ({}); check TRACEDESK_ATTACHMENTS and AWS_*; screenshots stay in Postgres until then",
+            one_line(&error.to_string(), MAX_ERROR_CHARS)
+        )),
+    }
 }
 
 fn base_url(config: &Config) -> Check {

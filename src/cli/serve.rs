@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::ingest::writer;
 use crate::outbox::mailer::Mailer;
 use crate::state::AppState;
+use crate::tickets::blobs::Blobs;
 use crate::traces::store as traces;
 use crate::workers::Workers;
 use crate::{server, telemetry};
@@ -58,7 +59,11 @@ async fn serve(
     let today = clock.now().date_naive();
     traces::ensure_partitions(&mut *database.pool.acquire().await?, today).await?;
     let (queue, writers) = writer::queue(writer::QUEUE_BYTES);
-    let state = AppState::new(database.pool.clone(), config, clock, queue);
+    let blobs = Blobs::new(config.attachments.as_ref())?;
+    let state = AppState {
+        blobs,
+        ..AppState::new(database.pool.clone(), config, clock, queue)
+    };
     let mut workers = Workers::start(&state, writers, mailer);
     let server = server::serve(listener, state.clone())?;
     let handle = server.handle();

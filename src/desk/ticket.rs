@@ -116,7 +116,8 @@ pub async fn screenshot(
     )
     .await?;
     let picture = picture.ok_or_else(missing)?;
-    Ok(serve_picture(picture.media_type, picture.content))
+    let (media_type, content) = state.blobs.open(picture).await?;
+    Ok(serve_picture(media_type, content))
 }
 
 /// Links the trace that staff name: by its ID in any shape, or by a span of it.

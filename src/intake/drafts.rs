@@ -18,7 +18,9 @@ pub async fn show(path: web::Path<(String, Uuid)>, state: web::Data<AppState>) -
     let mut conn = state.pool.acquire().await?;
     let picture = attachment::draft_picture(&mut conn, token::hash(&token), id).await?;
     let picture = picture.ok_or_else(missing)?;
-    Ok(serve_picture(picture.media_type, picture.content))
+    drop(conn);
+    let (media_type, content) = state.blobs.open(picture).await?;
+    Ok(serve_picture(media_type, content))
 }
 
 /// A picture that is not there.

@@ -90,7 +90,9 @@ pub async fn screenshot(path: web::Path<(String, Uuid)>, state: web::Data<AppSta
     let mut conn = state.pool.acquire().await?;
     let picture = attachment::picture(&mut conn, ticket_id, id, Audience::Reporter).await?;
     let picture = picture.ok_or_else(drafts::missing)?;
-    Ok(serve_picture(picture.media_type, picture.content))
+    drop(conn);
+    let (media_type, content) = state.blobs.open(picture).await?;
+    Ok(serve_picture(media_type, content))
 }
 
 /// Adds what the reporter wrote, with its screenshots; a solved ticket opens again.

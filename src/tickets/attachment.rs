@@ -23,13 +23,15 @@ pub struct AttachmentInfo {
     pub message_id: Option<Uuid>,
 }
 
-/// A picture.
+/// A picture: here, or in the object store. [`super::blobs::Blobs::open`] reads it wherever it is.
 #[derive(Debug)]
 pub struct Picture {
     /// `image/png`, `image/jpeg` or `image/gif`.
     pub media_type: String,
-    /// The file.
-    pub content: Vec<u8>,
+    /// The file, if it is here.
+    pub content: Option<Vec<u8>>,
+    /// The object that has it otherwise.
+    pub stored_as: Option<String>,
 }
 
 /// A screenshot to keep.
@@ -83,7 +85,7 @@ pub async fn drafts(
 ) -> Result<Vec<AttachmentInfo>, sqlx::Error> {
     query_as!(
         AttachmentInfo,
-        r#"SELECT id, media_type, width, height, length(content) AS "bytes!", message_id
+        r#"SELECT id, media_type, width, height, coalesce(stored_bytes, length(content)) AS "bytes!", message_id
            FROM attachments WHERE draft_hash = $1 ORDER BY id"#,
         &draft_hash[..],
     )
@@ -151,7 +153,7 @@ pub async fn of_ticket(
 ) -> Result<Vec<AttachmentInfo>, sqlx::Error> {
     query_as!(
         AttachmentInfo,
-        r#"SELECT file.id, media_type, width, height, length(content) AS "bytes!", message_id
+        r#"SELECT file.id, media_type, width, height, coalesce(stored_bytes, length(content)) AS "bytes!", message_id
            FROM attachments AS file LEFT JOIN messages ON messages.id = message_id
            WHERE file.ticket_id = $1 AND ($2 OR is_internal IS NOT TRUE) ORDER BY file.id"#,
         ticket_id,
@@ -173,7 +175,7 @@ pub async fn picture(
 ) -> Result<Option<Picture>, sqlx::Error> {
     query_as!(
         Picture,
-        "SELECT media_type, content FROM attachments AS file LEFT JOIN messages ON messages.id = message_id
+        "SELECT media_type, content, stored_as FROM attachments AS file LEFT JOIN messages ON messages.id = message_id
          WHERE file.ticket_id = $1 AND file.id = $2 AND ($3 OR is_internal IS NOT TRUE)",
         ticket_id,
         id,
@@ -194,7 +196,7 @@ pub async fn draft_picture(
 ) -> Result<Option<Picture>, sqlx::Error> {
     query_as!(
         Picture,
-        "SELECT media_type, content FROM attachments WHERE draft_hash = $1 AND id = $2",
+        "SELECT media_type, content, stored_as FROM attachments WHERE draft_hash = $1 AND id = $2",
         &draft_hash[..],
         id,
     )

@@ -2,6 +2,8 @@
 
 pub mod attachment;
 pub mod attachment_view;
+pub mod blob_store;
+pub mod blobs;
 pub mod change;
 pub mod conversation;
 pub mod drafts;

@@ -23,8 +23,9 @@ pub enum SpamSign {
     TooMany,
 }
 
-/// Points from which a report is judged spam.
-const ENOUGH: u32 = 2;
+/// Points from which a report is judged spam: more than a person's odd browser, or a script of the product's own that
+/// posts the form, can come to.
+const ENOUGH: u32 = 3;
 
 impl SpamSign {
     /// In words for staff.
@@ -41,12 +42,13 @@ impl SpamSign {
         }
     }
 
-    /// One alone may be a person without a script, one whom a browser's autofill makes fast, one who opened the form
-    /// while the database was away, or one who went back and sent again.
+    /// Weak signs are those of people too: without a script, fast by a browser's autofill, with a form that was opened
+    /// while the database was away, or gone back to and sent again.
     fn points(self) -> u32 {
         match self {
             Self::FilledTrap | Self::WrongProof => ENOUGH,
-            Self::NoForm | Self::TooFast | Self::NoProof | Self::UsedProof | Self::TooMany => 1,
+            Self::UsedProof | Self::TooMany => 2,
+            Self::NoForm | Self::TooFast | Self::NoProof => 1,
         }
     }
 }
@@ -83,19 +85,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_weak_sign_is_a_person_and_two_are_not() {
+    fn weak_signs_are_a_persons_and_many_of_them_are_not() {
         use SpamSign::{FilledTrap, NoForm, NoProof, TooFast, TooMany, UsedProof, WrongProof};
-        for strong in [FilledTrap, WrongProof] {
-            assert!(is_enough(&[strong]), "{strong:?}");
+        for people in [
+            &[][..],
+            &[NoForm, NoProof],
+            &[TooFast, NoProof],
+            &[UsedProof],
+            &[NoForm],
+        ] {
+            assert!(!is_enough(people), "{people:?}");
         }
-        for weak in [NoForm, TooFast, NoProof, UsedProof] {
-            assert!(!is_enough(&[weak]), "{weak:?}");
+        for spam in [
+            &[FilledTrap][..],
+            &[WrongProof],
+            &[NoProof, TooMany],
+            &[TooFast, UsedProof],
+            &[NoForm, UsedProof],
+        ] {
+            assert!(is_enough(spam), "{spam:?}");
         }
-        assert!(
-            is_enough(&[NoForm, NoProof])
-                && is_enough(&[NoProof, TooMany])
-                && is_enough(&[NoProof, TooFast])
-        );
-        assert!(!is_enough(&[]));
     }
 }

@@ -86,10 +86,10 @@ impl Json {
     fn string(&mut self, text: &str) {
         self.out.push(b'"');
         // Most texts need none. Without an early end the compiler looks at 16 bytes at a time.
-        if text
+        let needs_none = text
             .bytes()
-            .fold(true, |plain, byte| plain & is_plain(byte))
-        {
+            .fold(true, |plain, byte| plain & is_plain(byte));
+        if needs_none {
             self.raw(text.as_bytes());
         } else {
             self.escaped(text.as_bytes());
@@ -339,12 +339,7 @@ impl Json {
     /// Nesting was bounded when the span was checked, so this recursion is.
     fn value(&mut self, value: ValueView<'_>) -> Result<(), WireError> {
         match value {
-            ValueView::Empty => {
-                return {
-                    self.raw(b"{}");
-                    Ok(())
-                };
-            }
+            ValueView::Empty => self.raw(b"{"),
             ValueView::String(text) => {
                 self.raw(b"{\"stringValue\":");
                 self.string(text);

@@ -37,6 +37,7 @@ use tracedesk::intake::guard::seal;
 use tracedesk::outbox::admission::HELD;
 use tracedesk::outbox::mailer::{MAIL_FOLDER, Mailer};
 use tracedesk::state::AppState;
+use tracedesk::tickets::blobs::Blobs;
 use tracedesk::traces::store as traces;
 use tracedesk::workers::Workers;
 use tracedesk::{server, telemetry};
@@ -137,7 +138,11 @@ impl Builder {
             .map(|url| url.expose_secret().to_owned());
         let mailer = Mailer::from_config(smtp_url.as_deref(), data.path()).unwrap();
         let (queue, writers) = writer::queue(self.queue_bytes);
-        let state = AppState::new(pool.clone(), config, self.clock, queue);
+        let blobs = Blobs::new(config.attachments.as_ref()).unwrap();
+        let state = AppState {
+            blobs,
+            ..AppState::new(pool.clone(), config, self.clock, queue)
+        };
         let today = state.clock.now().date_naive();
         traces::ensure_partitions(&mut pool.acquire().await.unwrap(), today)
             .await
@@ -188,12 +193,14 @@ fn configure(
     .unwrap()
 }
 
-/// Once a process. `TRACEDESK_TEST_LOG=debug` shows what the service logs.
+/// Once a process, with what clients need. `TRACEDESK_TEST_LOG=debug` shows what the service logs.
 fn init_telemetry() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         let directives = std::env::var("TRACEDESK_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
         telemetry::init(&directives, false).unwrap();
+        // reqwest, as the object store has it, brings no cryptography of its own.
+        let _is_set = rustls::crypto::ring::default_provider().install_default();
     });
 }
 

@@ -30,4 +30,5 @@ mod roundtrip;
 mod sdk;
 mod smtp;
 mod spans;
+mod stores;
 mod tidy;

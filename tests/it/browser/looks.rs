@@ -108,6 +108,7 @@ async fn fill(app: &TestApp) -> (Vec<Page>, Mail) {
     let linked = "asking the chat to summarise a dataset of 12 documents. It thinks for a while, then says that something went wrong.";
     let linked = open(linked, "chat", "chat/8812", &trace_id).await;
     work_on(app, &linked, &solved).await;
+    send_spam(app).await;
     let notice = || {
         let mut mails = app.mails().into_iter();
         mails.find(|mail| mail.to == "support@example.com" && mail.text.contains(&trace_id))
@@ -126,6 +127,17 @@ async fn open_ticket(app: &TestApp, action: &str, kind: &str, page: &str, trace:
         report["trace_id"] = trace.into();
     }
     app.open_ticket(&report).await
+}
+
+/// What a program sends that never opened the form.
+async fn send_spam(app: &TestApp) {
+    let fields = [
+        ("action", "Best pills, see https://pills.example"),
+        ("page_url", "https://pills.example/"),
+        ("homepage", "https://pills.example/"),
+    ];
+    let sent = app.post("/tickets").form(&fields).send().await.unwrap();
+    assert_eq!(sent.status(), 303);
 }
 
 /// An answer, a reply to it, and a solved ticket.
@@ -182,14 +194,18 @@ fn pages(
     solved: &Value,
     trace_id: &str,
 ) -> Vec<Page> {
-    let mut pages = public_pages(trace_id);
-    pages.extend(own_pages(linked, waiting, none, solved));
-    pages.extend(desk_pages(linked, waiting, none, solved));
-    pages.extend(trace_pages(trace_id));
+    let mut pages = public_pages(linked, waiting, none, solved, trace_id);
+    pages.extend(desk_pages(linked, waiting, none, solved, trace_id));
     pages
 }
 
-fn public_pages(trace_id: &str) -> Vec<Page> {
+fn public_pages(
+    linked: &Value,
+    waiting: &Value,
+    none: &Value,
+    solved: &Value,
+    trace_id: &str,
+) -> Vec<Page> {
     vec![
         page("form", "/"),
         Page {
@@ -207,14 +223,6 @@ fn public_pages(trace_id: &str) -> Vec<Page> {
             ready: ".finding button[value=solved]",
             ..page("form-found", format!("/?trace_id={trace_id}"))
         },
-        page("sign-in", "/desk/sign-in"),
-        page("not-found", "/nothing/here"),
-    ]
-}
-
-/// What reporters see after sending.
-fn own_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> Vec<Page> {
-    vec![
         page("own-ticket", own_path(linked)),
         page("own-ticket-new", format!("{}?sent=1", own_path(waiting))),
         page("own-ticket-without-trace", own_path(none)),
@@ -239,8 +247,15 @@ fn own_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> V
     ]
 }
 
-fn desk_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> Vec<Page> {
+fn desk_pages(
+    linked: &Value,
+    waiting: &Value,
+    none: &Value,
+    solved: &Value,
+    trace_id: &str,
+) -> Vec<Page> {
     let desk = desk_path;
+    let live = ".wf-live .wf-row";
     vec![
         Page {
             click: Some(".failures a"),
@@ -248,9 +263,16 @@ fn desk_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> 
             ..page("failure", "/desk/failures")
         },
         page("failures", "/desk/failures"),
+        page("sign-in", "/desk/sign-in"),
+        page("not-found", "/nothing/here"),
         page("queue", "/desk?status=all"),
         page("queue-mine", "/desk?view=mine"),
-        page("queue-no-spam", "/desk?status=spam"),
+        page("queue-spam", "/desk?view=spam"),
+        Page {
+            click: Some(".q-open"),
+            ready: ".spam-note",
+            ..page("ticket-spam", "/desk?view=spam")
+        },
         Page {
             ready: ".wf-live .is-failing",
             ..page("ticket", desk(linked))
@@ -269,12 +291,6 @@ fn desk_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> 
         page("ticket-without-trace", desk(none)),
         page("ticket-solved", desk(solved)),
         page("ticket-not-found", "/desk/tickets/0"),
-    ]
-}
-
-fn trace_pages(trace_id: &str) -> Vec<Page> {
-    let live = ".wf-live .wf-row";
-    vec![
         Page {
             ready: ".wf-live .is-failing",
             ..page("trace", format!("/desk/traces/{trace_id}"))

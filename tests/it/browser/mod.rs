@@ -5,6 +5,7 @@ mod desk;
 pub(crate) mod driver;
 mod embed;
 mod form;
+mod guard;
 mod large;
 mod looks;
 mod story;
