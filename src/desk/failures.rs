@@ -11,6 +11,7 @@ use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
 use crate::links::failures;
 use crate::state::AppState;
+use crate::tickets::rating;
 
 /// How far back the page looks.
 const DAYS: i64 = 30;
@@ -25,6 +26,7 @@ pub async fn list(staff: Staff, state: web::Data<AppState>) -> Result<HttpRespon
     let mut conn = state.pool.acquire().await?;
     let groups = failures::groups_since(&mut conn, since).await?;
     let solved = failures::solved_since(&mut conn, since.date_naive()).await?;
+    let days = rating::days_since(&mut conn, since.date_naive()).await?;
     let rows = groups.into_iter().map(|group| FailureRow {
         href: format!("/desk/failures/{}", group.fingerprint),
         class: group.class,
@@ -44,6 +46,9 @@ pub async fn list(staff: Staff, state: web::Data<AppState>) -> Result<HttpRespon
             days: DAYS,
             rows: rows.collect(),
             solved,
+            helpful: days.iter().map(|day| day.helpful).sum(),
+            not_helpful: days.iter().map(|day| day.not_helpful).sum(),
+            rated: days,
         },
     ))
 }

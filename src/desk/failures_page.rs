@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::http::page::Frame;
 use crate::http::view::When;
+use crate::tickets::rating::RatedDay;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
 
@@ -19,6 +20,12 @@ pub struct FailuresPage {
     pub rows: Vec<FailureRow>,
     /// Failures that advice solved before a report was sent, by class.
     pub solved: Vec<(FailureClass, i64)>,
+    /// Answers of staff that reporters found helpful in that time.
+    pub helpful: i32,
+    /// Those that they did not.
+    pub not_helpful: i32,
+    /// Both by day, oldest first.
+    pub rated: Vec<RatedDay>,
 }
 
 /// Tickets whose traces show the same failure.
@@ -98,6 +105,9 @@ mod tests {
                 last: When::new(now, now),
             }],
             solved: vec![(FailureClass::RateLimited, 41)],
+            helpful: 12,
+            not_helpful: 3,
+            rated: Vec::new(),
         };
         let html = testing::render("failures", &page);
         for words in [
@@ -112,6 +122,9 @@ mod tests {
         let empty = FailuresPage {
             rows: Vec::new(),
             solved: Vec::new(),
+            helpful: 12,
+            not_helpful: 3,
+            rated: Vec::new(),
             ..page
         };
         assert!(testing::render("failures-empty", &empty).contains("No failures"));

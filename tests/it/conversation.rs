@@ -333,6 +333,11 @@ async fn an_answer_is_rated_and_counted_by_day() {
         assert_eq!(rate(&[("helpful", "yes")]).await.status(), 303);
     }
     assert_eq!(days().await, (1, 0));
+    let failures = desk.page("/desk/failures").await;
+    assert!(
+        failures.contains("1 helpful, 0 not, say reporters"),
+        "{failures}"
+    );
     // A note is nothing that a reporter can judge.
     write(&desk, &ticket, &[("body", NOTE), ("visibility", "note")]).await;
     let note: uuid::Uuid = sqlx::query_scalar("SELECT id FROM messages WHERE is_internal")
@@ -458,6 +463,8 @@ async fn lost_links_come_by_mail_and_the_answer_tells_nothing() {
     // Once an hour.
     ask("reporter@example.com").await;
     eventually("all requests are taken", taken).await;
+    let written = "SELECT count(*) FROM outbox WHERE kind = 'lost_links'";
+    assert_eq!(count(&app, written).await, 1);
     let mails = app.mails();
     let mail = mails.iter().find(is_links).unwrap();
     assert_eq!(mail.to.to_lowercase(), "reporter@example.com");
