@@ -184,6 +184,7 @@ sections! {
         text_long: Pattern,
         no_room: String,
         trap: String,
+        sent_link: String,
     }
     /// How a trace ID was read.
     Shapes {

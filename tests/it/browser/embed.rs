@@ -155,6 +155,14 @@ async fn the_form_opens_in_a_dialog_and_its_result_reaches_the_page() {
     browser.fill("#action", "uploading from a dialog").await;
     browser.click("#report button.primary").await;
     browser.until_shown("Thank you, your report is in.").await;
+    let axe = Axe::load();
+    axe.assert_no_fault(&browser, "the end in a frame", OF_PARTS)
+        .await;
+    let picture = browser.screenshot().await;
+    save(
+        &picture_name("embed-sent", Device::Desktop, false),
+        &picture,
+    );
     let link = browser.js("document.querySelector('a.url').href").await;
     browser.press(&[Key::Escape]).await;
     browser.leave_frame().await;
