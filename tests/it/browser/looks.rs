@@ -194,18 +194,14 @@ fn pages(
     solved: &Value,
     trace_id: &str,
 ) -> Vec<Page> {
-    let mut pages = public_pages(linked, waiting, none, solved, trace_id);
-    pages.extend(desk_pages(linked, waiting, none, solved, trace_id));
+    let mut pages = public_pages(trace_id);
+    pages.extend(own_pages(linked, waiting, none, solved));
+    pages.extend(desk_pages(linked, waiting, none, solved));
+    pages.extend(trace_pages(trace_id));
     pages
 }
 
-fn public_pages(
-    linked: &Value,
-    waiting: &Value,
-    none: &Value,
-    solved: &Value,
-    trace_id: &str,
-) -> Vec<Page> {
+fn public_pages(trace_id: &str) -> Vec<Page> {
     vec![
         page("form", "/"),
         Page {
@@ -223,6 +219,14 @@ fn public_pages(
             ready: ".finding button[value=solved]",
             ..page("form-found", format!("/?trace_id={trace_id}"))
         },
+        page("sign-in", "/desk/sign-in"),
+        page("not-found", "/nothing/here"),
+    ]
+}
+
+/// What reporters see after sending.
+fn own_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> Vec<Page> {
+    vec![
         page("own-ticket", own_path(linked)),
         page("own-ticket-new", format!("{}?sent=1", own_path(waiting))),
         page("own-ticket-without-trace", own_path(none)),
@@ -247,15 +251,8 @@ fn public_pages(
     ]
 }
 
-fn desk_pages(
-    linked: &Value,
-    waiting: &Value,
-    none: &Value,
-    solved: &Value,
-    trace_id: &str,
-) -> Vec<Page> {
+fn desk_pages(linked: &Value, waiting: &Value, none: &Value, solved: &Value) -> Vec<Page> {
     let desk = desk_path;
-    let live = ".wf-live .wf-row";
     vec![
         Page {
             click: Some(".failures a"),
@@ -263,8 +260,6 @@ fn desk_pages(
             ..page("failure", "/desk/failures")
         },
         page("failures", "/desk/failures"),
-        page("sign-in", "/desk/sign-in"),
-        page("not-found", "/nothing/here"),
         page("queue", "/desk?status=all"),
         page("queue-mine", "/desk?view=mine"),
         page("queue-spam", "/desk?view=spam"),
@@ -291,6 +286,12 @@ fn desk_pages(
         page("ticket-without-trace", desk(none)),
         page("ticket-solved", desk(solved)),
         page("ticket-not-found", "/desk/tickets/0"),
+    ]
+}
+
+fn trace_pages(trace_id: &str) -> Vec<Page> {
+    let live = ".wf-live .wf-row";
+    vec![
         Page {
             ready: ".wf-live .is-failing",
             ..page("trace", format!("/desk/traces/{trace_id}"))
