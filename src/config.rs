@@ -2,9 +2,9 @@
 //! value is reported at once.
 
 mod base_url;
+mod file;
 mod s3;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use lettre::message::Mailbox;
 use secrecy::SecretString;
 use url::Url;
 
+use self::file::File;
 use crate::content::Content;
+use crate::failure_rule::FailureRules;
 
 pub use base_url::BaseUrl;
 pub use s3::S3Config;
@@ -98,6 +100,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// What reporters read.
     pub content: Arc<Content>,
+    /// The operator's rules for failure classes.
+    pub failure_rules: Arc<FailureRules>,
     /// The store of screenshots; `None`: Postgres.
     pub attachments: Option<S3Config>,
     /// Directives for the log.
@@ -120,9 +124,9 @@ impl Config {
         let named = std::env::var("TRACEDESK_CONFIG").ok();
         let path = PathBuf::from(named.as_deref().unwrap_or(DEFAULT_FILE));
         let file = match std::fs::read_to_string(&path) {
-            Ok(text) => parse_file(&path, &text)?,
+            Ok(text) => File::parse(&path, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-                HashMap::new()
+                File::default()
             }
             Err(error) => {
                 return Err(ConfigError(vec![format!(
@@ -131,7 +135,22 @@ impl Config {
                 )]));
             }
         };
-        Self::from_values(|name| std::env::var(name).ok().or_else(|| file.get(name).cloned()))
+        let value = |name: &str| {
+            let set = std::env::var(name).ok();
+            set.or_else(|| file.values.get(name).cloned())
+        };
+        let mut errors = file.errors.clone();
+        match Self::from_values(value) {
+            Ok(config) if errors.is_empty() => Ok(Self {
+                failure_rules: Arc::new(file.failure_rules),
+                ..config
+            }),
+            Ok(_) => Err(ConfigError(errors)),
+            Err(ConfigError(bad_values)) => {
+                errors.extend(bad_values);
+                Err(ConfigError(errors))
+            }
+        }
     }
 
     /// Builds the configuration from a look-up by name; an empty value counts as unset.
@@ -198,6 +217,7 @@ impl Config {
                 link_grace: Duration::from_secs(grace?.into()),
                 trusted_proxies: trusted_proxies?,
                 content: content?,
+                failure_rules: Arc::default(),
                 attachments: s3,
                 log,
                 log_json: log_json?,
@@ -310,32 +330,6 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
     value.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
 }
 
-fn parse_file(path: &Path, text: &str) -> Result<HashMap<String, String>, ConfigError> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
-    let (mut values, mut errors) = (HashMap::new(), Vec::new());
-    for (key, value) in table {
-        let name = key.to_ascii_uppercase();
-        if !SETTINGS.iter().any(|setting| setting.name == name) {
-            errors.push(format!(
-                "{}: {key} is not a setting of tracedesk",
-                path.display()
-            ));
-        }
-        let value = match value {
-            toml::Value::String(text) => text,
-            other => other.to_string(),
-        };
-        values.insert(name, value);
-    }
-    if errors.is_empty() {
-        Ok(values)
-    } else {
-        Err(ConfigError(errors))
-    }
-}
-
 /// The table of settings for `tracedesk serve --help`.
 #[must_use]
 pub fn help() -> String {
@@ -353,6 +347,8 @@ pub fn help() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn load(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -393,8 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_in_the_file_are_refused() {
-        let error = parse_file(Path::new("tracedesk.toml"), "tracedesk_listn = \"x\"").unwrap_err();
-        assert!(error.to_string().contains("tracedesk_listn"));
+    fn what_is_wrong_with_the_file_is_named_at_once() {
+        let text = "tracedesk_listn = \"x\"\n[[failure_rule]]\nattribute = \"a\"";
+        let errors = File::parse(Path::new("tracedesk.toml"), text).errors;
+        assert!(errors.iter().any(|error| error.contains("tracedesk_listn")));
+        assert!(errors.iter().any(|error| error.contains("failure_rule 1")));
     }
 }

@@ -30,6 +30,26 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::PlanLimit,
+        Self::PromptTooLong,
+        Self::DocumentFailed,
+        Self::UploadTooLarge,
+        Self::Unauthorized,
+        Self::RateLimited,
+        Self::ProviderError,
+        Self::Timeout,
+        Self::InternalError,
+        Self::Cancelled,
+    ];
+
+    /// The class of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
     /// The name on the wire and in Postgres.
     #[must_use]
     pub fn as_str(self) -> &'static str {

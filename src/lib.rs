@@ -16,6 +16,7 @@ pub mod config;
 pub mod content;
 pub mod db;
 pub mod failure_class;
+pub mod failure_rule;
 pub mod token;
 pub mod trace_context;
 
@@ -25,6 +26,7 @@ pub mod tickets;
 pub mod traces;
 
 pub mod access;
+pub mod help;
 pub mod links;
 
 pub mod api;

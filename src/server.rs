@@ -91,6 +91,8 @@ fn routes(config: &mut web::ServiceConfig) {
             at("/t/{token}/screenshots/{id}", "GET").route(read().to(intake::ticket::screenshot)),
         )
         .service(at("/t/{token}/replies", "POST").route(web::post().to(intake::ticket::reply)))
+        .service(at("/recoveries", "POST").route(web::post().to(intake::helped::recover)))
+        .service(at("/helpfulness", "POST").route(web::post().to(intake::helped::vote)))
         .service(at("/t/{token}/ratings", "POST").route(web::post().to(intake::ticket::rate)))
         .service(at("/trace-findings", "POST").route(web::post().to(intake::finding::look_up)))
         .configure(desk_routes)
@@ -113,6 +115,7 @@ fn desk_routes(config: &mut web::ServiceConfig) {
         .service(page("/desk/search").route(read().to(desk::search::search)))
         .service(page("/desk/failures").route(read().to(desk::failures::list)))
         .service(page("/desk/failures/{fingerprint}").route(read().to(desk::failures::show)))
+        .service(page("/desk/answers").route(read().to(desk::answers::show)))
         .service(page("/desk/mail").route(read().to(desk::mail::show)))
         .service(at("/desk/mail/{id}/resend", "POST").route(web::post().to(desk::mail::resend)))
         .service(page("/desk/tickets/{id}").route(read().to(desk::ticket::show)))

@@ -62,7 +62,8 @@ impl AppState {
     #[must_use]
     pub fn new(pool: PgPool, config: Config, clock: Clock, ingest: IngestQueue) -> Self {
         let outbox_wake = Arc::new(Notify::new());
-        let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake));
+        let resolver = Resolver::new(pool.clone(), clock.clone(), Arc::clone(&outbox_wake))
+            .with_rules(&config.failure_rules);
         Self {
             keys: Shared::new(pool.clone()),
             pool,

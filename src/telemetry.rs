@@ -129,7 +129,7 @@ fn store(request: &actix_web::HttpRequest, spans: Vec<Span>) {
             schema_url: String::new(),
         }],
     };
-    match split(&data.encode_to_vec()) {
+    match split(&data.encode_to_vec(), &state.config.failure_rules) {
         Ok(split) => state.ingest.offer(split.parts),
         Err(error) => tracing::error!(error = %error, "Our own spans could not be packed"),
     }

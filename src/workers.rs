@@ -75,6 +75,7 @@ impl Workers {
                 pool: state.pool.clone(),
                 base_url: state.config.base_url.clone(),
                 content: Arc::clone(&state.config.content),
+                rules: Arc::clone(&state.config.failure_rules),
                 clock: state.clock.clone(),
                 readers: Arc::clone(&state.readers),
             };

@@ -1,4 +1,5 @@
-// The report form's convenience: what can be said of a trace ID while it is typed. The form works without it.
+// The start page's conveniences: votes in place, what can be said of a trace ID while it is typed, a proof of work. The
+// page works without any of them.
 
 const TYPING_PAUSE_MS = 500;
 
@@ -89,5 +90,33 @@ async function solve({ challenge: url, solver }) {
   return btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
 }
 
+// Votes in place; without a script the page comes again with all that was typed.
+function votes() {
+  document.addEventListener("click", async (event) => {
+    const pressed = event.target.closest?.(".helpful button");
+    if (!pressed) return;
+    event.preventDefault();
+    const place = pressed.closest(".helpful");
+    const [what, ...vote] = pressed.value.split("-");
+    const fields = new URLSearchParams({ vote: vote.join("-") });
+    if (what === "note") fields.set("note", place.querySelector("input").value);
+    try {
+      const response = await fetch("/helpfulness", { method: "POST", body: fields });
+      if (!response.ok) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector(".helpful");
+      place.replaceWith(fresh);
+      fresh.querySelector("input")?.focus();
+    } catch {
+      // Offline: the vote is not worth a message.
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.matches?.(".helpful input")) return;
+    event.preventDefault();
+    event.target.closest(".helpful").querySelector("button").click();
+  });
+}
+
 traceFinding();
+votes();
 proofOfWork();

@@ -13,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tracedesk::clock::new_id;
+use tracedesk::failure_rule::FailureRules;
 use tracedesk::ingest::{json, split::split};
 use tracedesk::links::candidates::Wanted;
 use tracedesk::traces::ids::TraceId;
@@ -156,7 +157,7 @@ impl Shape {
             let one = ExportTraceServiceRequest {
                 resource_spans: vec![resource],
             };
-            parts.extend(split(&one.encode_to_vec())?.parts);
+            parts.extend(split(&one.encode_to_vec(), &FailureRules::default())?.parts);
         }
         let began = parts.iter().map(|part| part.started_at).min();
         // The chat's ID in its path differs from shape to shape.

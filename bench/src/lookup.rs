@@ -7,6 +7,7 @@ use chrono::Days;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tracedesk::clock::Clock;
+use tracedesk::failure_rule::FailureRules;
 use tracedesk::ingest::split::split;
 use tracedesk::traces::part::TracePart;
 use tracedesk::traces::store;
@@ -221,7 +222,7 @@ fn parts(bodies: &mut [Template], first: u64, ago: Days) -> anyhow::Result<Vec<T
     {
         let turn = usize::try_from(next)? / TRACES_PER_EXPORT % bodies.len();
         bodies[turn].renew(next);
-        parts.extend(split(&bodies[turn].bytes)?.parts);
+        parts.extend(split(&bodies[turn].bytes, &FailureRules::default())?.parts);
     }
     for part in &mut parts {
         part.started_at = part.started_at - ago;

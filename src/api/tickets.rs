@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
+use crate::failure_rule::FailureRules;
 use crate::http::cursor;
 use crate::http::error::{ApiResult, FieldError, Problem};
 use crate::links::json::{TicketJson, TraceJson, rfc3339};
@@ -77,7 +78,10 @@ pub async fn list(
         })
         .flatten();
     let page = Page {
-        tickets: shown.iter().map(TicketBody::listed).collect(),
+        tickets: shown
+            .iter()
+            .map(|row| TicketBody::listed(row, &state.config.failure_rules))
+            .collect(),
         next_cursor,
     };
     Ok(json(&page))
@@ -110,7 +114,7 @@ pub async fn show(
             action: &ticket.action,
             page_url: &ticket.page_url,
             occurred_at: rfc3339(ticket.occurred_at),
-            trace: TraceJson::of(&link),
+            trace: TraceJson::of(&link, &state.config.failure_rules),
         },
         email: ticket.email.as_deref(),
         updated_at: rfc3339(ticket.updated_at),
@@ -125,14 +129,20 @@ fn json(body: &impl Serialize) -> HttpResponse {
 }
 
 impl<'a> TicketBody<'a> {
-    fn listed(row: &'a ListedTicket) -> Self {
+    fn listed(row: &'a ListedTicket, rules: &FailureRules) -> Self {
         Self {
             ticket: TicketJson::new(row.id, &row.reference, row.status, row.created_at),
             kind: &row.kind,
             action: &row.action,
             page_url: &row.page_url,
             occurred_at: rfc3339(row.occurred_at),
-            trace: TraceJson::listed(row.trace_id, row.link_state, row.failure_class),
+            trace: TraceJson::listed(
+                row.trace_id,
+                row.link_state,
+                row.failure_class
+                    .map(|class| (class, row.failure_rule.as_deref())),
+                rules,
+            ),
         }
     }
 }

@@ -176,7 +176,7 @@ impl Stage {
     /// Stores a trace so that it begins `minutes_ago`, unless it is stored.
     async fn store_trace(&self, name: &str, minutes_ago: i64) -> anyhow::Result<(TraceId, bool)> {
         let request = moved_trace(name, self.ago(minutes_ago))?;
-        let parts = split(&request)?.parts;
+        let parts = split(&request, &self.state.config.failure_rules)?.parts;
         let [part] = parts.as_slice() else {
             bail!(
                 "demo/traces/{name}.json has not one trace but {}",
@@ -360,6 +360,7 @@ fn spans(data: &mut TracesData) -> impl Iterator<Item = &mut Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure_rule::FailureRules;
 
     #[test]
     fn every_report_of_the_demo_is_valid_and_every_trace_is_there() {
@@ -369,7 +370,7 @@ mod tests {
         for report in &play.report {
             let trace_id = report.trace.as_ref().map(|name| {
                 let request = moved_trace(name, now).unwrap();
-                split(&request).unwrap().parts[0].trace_id
+                split(&request, &FailureRules::default()).unwrap().parts[0].trace_id
             });
             let parsed = parse(report, trace_id, now, now).unwrap();
             let typed = report.typed.is_some() || trace_id.is_some();
@@ -389,7 +390,7 @@ mod tests {
     fn a_trace_keeps_its_durations_when_it_is_moved() {
         let start = DateTime::UNIX_EPOCH + Duration::days(20_000);
         let request = moved_trace("upload-plan-limit", start).unwrap();
-        let part = &split(&request).unwrap().parts[0];
+        let part = &split(&request, &FailureRules::default()).unwrap().parts[0];
         assert_eq!(part.started_at, start);
         assert_eq!(part.ended_at - part.started_at, Duration::milliseconds(96));
     }

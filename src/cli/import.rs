@@ -14,6 +14,7 @@ use super::counted;
 use super::database::{COMMAND_CONNECTIONS, Database};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::failure_rule::FailureRules;
 use crate::ingest::import::read_file;
 use crate::ingest::split::split;
 use crate::ingest::writer::store_directly;
@@ -42,6 +43,12 @@ pub struct Imported {
     pub failures: u64,
 }
 
+/// Where spans go, and by which rules their failures are classed.
+struct Target<'a> {
+    database: &'a Database,
+    rules: &'a Arc<FailureRules>,
+}
+
 /// Runs the command. Exits 1 when anything was left out.
 ///
 /// # Errors
@@ -50,7 +57,11 @@ pub struct Imported {
 pub async fn run(config: Config, args: ImportArgs) -> anyhow::Result<ExitCode> {
     let database = Database::open(&config, COMMAND_CONNECTIONS).await?;
     let mut imported = Imported::default();
-    let done = import_all(&database, &args.files, &mut imported).await;
+    let into = Target {
+        database: &database,
+        rules: &config.failure_rules,
+    };
+    let done = import_all(&into, &args.files, &mut imported).await;
     database.close().await?;
     done?;
     println!(
@@ -69,7 +80,7 @@ pub async fn run(config: Config, args: ImportArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn import_all(
-    database: &Database,
+    into: &Target<'_>,
     files: &[PathBuf],
     imported: &mut Imported,
 ) -> anyhow::Result<()> {
@@ -81,7 +92,7 @@ async fn import_all(
         let before = bar.position();
         let say =
             |problem: &dyn std::fmt::Display| bar.suspend(|| eprintln!("tracedesk: {problem}"));
-        import_file(database, file, imported, &say, &|read| {
+        import_file(into, file, imported, &say, &|read| {
             bar.set_position(before + read);
         })
         .await?;
@@ -93,7 +104,7 @@ async fn import_all(
 
 /// Reads a file and stores it in batches: records may be as small as one span.
 async fn import_file(
-    database: &Database,
+    into: &Target<'_>,
     file: &Path,
     imported: &mut Imported,
     say: &dyn Fn(&dyn std::fmt::Display),
@@ -129,10 +140,10 @@ async fn import_file(
             }
         }
         if batch.len() > BATCH_BYTES {
-            import_batch(database, file, &std::mem::take(&mut batch), imported, say).await?;
+            import_batch(into, file, &std::mem::take(&mut batch), imported, say).await?;
         }
     }
-    import_batch(database, file, &batch, imported, say).await
+    import_batch(into, file, &batch, imported, say).await
 }
 
 fn progress_bar(total: u64) -> ProgressBar {
@@ -146,13 +157,14 @@ fn progress_bar(total: u64) -> ProgressBar {
 
 /// Stores spans, and links tickets that wait for them.
 async fn import_batch(
-    database: &Database,
+    into: &Target<'_>,
     file: &Path,
     request: &[u8],
     imported: &mut Imported,
     say: &dyn Fn(&dyn std::fmt::Display),
 ) -> anyhow::Result<()> {
-    let split = match split(request) {
+    let database = into.database;
+    let split = match split(request, into.rules) {
         Ok(split) => split,
         Err(error) => {
             imported.failures += 1;
@@ -165,7 +177,8 @@ async fn import_batch(
         .await
         .context("storing spans")?;
     let ids: Vec<TraceId> = split.parts.iter().map(|part| part.trace_id).collect();
-    let resolver = Resolver::new(database.pool.clone(), clock, Arc::new(Notify::new()));
+    let resolver =
+        Resolver::new(database.pool.clone(), clock, Arc::new(Notify::new())).with_rules(into.rules);
     resolver
         .traces_stored(&ids)
         .await

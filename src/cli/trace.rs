@@ -39,6 +39,7 @@ const BAR_COLUMNS: u64 = 30;
 /// # Errors
 /// What is wrong.
 pub async fn run(config: Config, args: TraceArgs) -> anyhow::Result<()> {
+    let rules = Arc::clone(&config.failure_rules);
     let database = Database::open(&config, COMMAND_CONNECTIONS).await?;
     let found = find(&database.pool, &args.id).await;
     database.close().await?;
@@ -50,7 +51,7 @@ pub async fn run(config: Config, args: TraceArgs) -> anyhow::Result<()> {
     } else {
         draw(
             &raw.assemble()?,
-            raw.failure()?.as_ref(),
+            raw.failure(&rules)?.as_ref(),
             std::io::stdout().is_terminal(),
         )
         .into_bytes()

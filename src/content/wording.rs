@@ -139,7 +139,6 @@ sections! {
         note: String,
         optional: String,
         send: String,
-        back: String,
         noted: String,
     }
     /// Thanks, nothing else asked.
@@ -166,10 +165,6 @@ sections! {
         when_at: String,
         occurred_at: String,
         in_utc: String,
-        kind: String,
-        tried: String,
-        tried_retry: String,
-        tried_switch: String,
         trace_id: String,
         check: String,
         trace_id_hint: String,

@@ -1,7 +1,10 @@
 //! The pages of support staff.
 
 pub mod act;
+pub mod answers;
+pub mod answers_page;
 pub mod candidates_view;
+pub mod day_plot;
 pub mod failures;
 pub mod failures_page;
 pub mod mail;

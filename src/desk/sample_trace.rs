@@ -195,6 +195,8 @@ pub(super) fn chat_failure() -> Failure {
         fingerprint: 1,
         started_ns: failing.start_ns,
         duration_ns: failing.duration_ns(),
+        rule: None,
+        advice: FailureClass::ProviderError.advice().to_owned(),
     }
 }
 

@@ -268,9 +268,16 @@ pub async fn page(
             .map(|candidate| CandidateView::new(candidate, now))
             .collect(),
         trace,
+        language: language_name(state, &rows.ticket.language),
         ..TicketPage::of_rows(rows, now)
     };
     Ok(html(status, &page))
+}
+
+/// What a language calls itself; `None` for English, which staff expect.
+fn language_name(state: &AppState, tag: &str) -> Option<String> {
+    let words = state.config.content.words(tag);
+    (words.tag() != "en").then(|| words.name.clone())
 }
 
 async fn rows_of(conn: &mut PgConnection, id: Uuid) -> Result<TicketRows, Problem> {

@@ -42,6 +42,10 @@ pub struct TicketPage {
     pub created: When,
     /// Where to answer.
     pub email: Option<String>,
+    /// In which language the reporter is answered, if that is not English.
+    pub language: Option<String>,
+    /// What they tried before, in words; empty for nothing.
+    pub tried: String,
     /// What they typed as a trace ID, as typed.
     pub typed_trace: Option<String>,
     /// The conversation, oldest first.
@@ -188,6 +192,8 @@ mod tests {
             occurred: minutes_ago(4),
             created: minutes_ago(2),
             email: Some("lena@example.org".to_owned()),
+            language: Some("Deutsch".to_owned()),
+            tried: "retried, switched the model".to_owned(),
             typed_trace: Some("Trace ID: 4bf92f3577b34da6a3ce929d0e0e4736.".to_owned()),
             messages: vec![
                 MessageView::sample(

@@ -18,6 +18,7 @@ use crate::tickets::change::Undoable;
 use crate::tickets::conversation::{Message, MessageAuthor};
 use crate::tickets::event::TicketEventKind;
 use crate::tickets::message_view::{MessageView, ReplyForm};
+use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::store::{Ticket, TicketEvent};
 use crate::traces::ids::TraceId;
 
@@ -131,6 +132,8 @@ impl TicketPage {
             occurred: When::new(ticket.occurred_at, now),
             created: When::new(ticket.created_at, now),
             email: ticket.email,
+            language: None,
+            tried: RecoveryStep::list(&ticket.tried),
             typed_trace: link.typed,
             recovered: link
                 .recovered_at

@@ -10,6 +10,7 @@ use super::span_view::SpanDetails;
 use super::trace_page::{LinkedTicket, NoTrace, NoTracePage, SpanFragment, TracePage};
 use super::trace_view::TraceView;
 use crate::access::extract::{Staff, StaffError};
+use crate::failure_rule::FailureRules;
 use crate::http::error::Problem;
 use crate::http::page::{Frame, Section, html};
 use crate::http::view::When;
@@ -29,7 +30,7 @@ use crate::traces::{json, store};
 pub async fn read<T: Send + 'static>(
     state: &AppState,
     trace_id: TraceId,
-    work: impl FnOnce(&RawTrace) -> Result<T, ReadError> + Send + 'static,
+    work: impl FnOnce(&RawTrace, &FailureRules) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<Option<T>, Problem> {
     let turn = Arc::clone(&state.readers)
         .acquire_owned()
@@ -40,9 +41,10 @@ pub async fn read<T: Send + 'static>(
         return Ok(None);
     };
     drop(conn);
+    let rules = Arc::clone(&state.config.failure_rules);
     let done = web::block(move || {
         let _until_the_end = turn;
-        work(&RawTrace::unpack(trace_id, &stored)?)
+        work(&RawTrace::unpack(trace_id, &stored)?, &rules)
     });
     Ok(Some(done.await??))
 }
@@ -56,10 +58,10 @@ pub async fn view(
     trace_id: TraceId,
     now: DateTime<Utc>,
 ) -> Result<Option<TraceView>, Problem> {
-    read(state, trace_id, move |raw| {
+    read(state, trace_id, move |raw, rules| {
         Ok(TraceView::new(
             &raw.assemble()?,
-            raw.failure()?.as_ref(),
+            raw.failure(rules)?.as_ref(),
             now,
         ))
     })
@@ -148,7 +150,7 @@ pub async fn download(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
     let trace_id = id_of(&path)?;
-    let body = read(&state, trace_id, json::write)
+    let body = read(&state, trace_id, |raw, _rules| json::write(raw))
         .await?
         .ok_or_else(missing)?;
     Ok(HttpResponse::Ok()
@@ -171,9 +173,10 @@ pub async fn waterfall(
     path: web::Path<String>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
-    let body = read(&state, id_of(&path)?, |raw| {
+    let body = read(&state, id_of(&path)?, |raw, rules| {
         let trace = raw.assemble()?;
-        let waterfall = Waterfall::build(&trace, raw.failure()?.map(|failure| failure.span_id));
+        let waterfall =
+            Waterfall::build(&trace, raw.failure(rules)?.map(|failure| failure.span_id));
         Ok(serde_json::to_string(&waterfall.to_json(&trace)).unwrap_or_default())
     });
     let body = body.await?.ok_or_else(missing)?;
@@ -193,9 +196,10 @@ pub async fn span(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, StaffError> {
     let span_id = SpanId::from_hex(&path.1).ok_or_else(missing)?;
-    let details = read(&state, id_of(&path.0)?, move |raw| {
+    let details = read(&state, id_of(&path.0)?, move |raw, rules| {
         let trace = raw.assemble()?;
-        let waterfall = Waterfall::build(&trace, raw.failure()?.map(|failure| failure.span_id));
+        let waterfall =
+            Waterfall::build(&trace, raw.failure(rules)?.map(|failure| failure.span_id));
         let row = waterfall
             .rows
             .iter()

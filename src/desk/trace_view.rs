@@ -64,6 +64,8 @@ pub struct ServiceView {
 pub struct FailureView {
     /// What kind.
     pub class: FailureClass,
+    /// What the reporter can do about it.
+    pub advice: String,
     /// The failing span, 16 hex digits.
     pub span_id: String,
     /// Its name.
@@ -167,6 +169,7 @@ fn failure_view(failure: &Failure, waterfall: &Waterfall) -> FailureView {
         .position(|service| service.name == failure.service);
     FailureView {
         class: failure.class,
+        advice: failure.advice.clone(),
         span_id: failure.span_id.to_string(),
         span_name: failure.span_name.clone(),
         service: failure.service.clone(),

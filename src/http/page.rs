@@ -130,6 +130,8 @@ pub enum Section {
     Queue,
     /// Failures over all tickets.
     Failures,
+    /// What the start page helped with.
+    Answers,
     /// The outbox.
     Mail,
 }

@@ -3,6 +3,8 @@
 //! Errors are a `google.rpc.Status` in the request's encoding. Clients repeat only after 429, 502, 503 and 504, so a
 //! fault of ours is a 503: a 500 would lose the data.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
@@ -17,6 +19,7 @@ use super::split::{Split, SplitError, split};
 use super::writer::NotStored;
 use crate::access::api_key::Scope;
 use crate::access::extract::ApiCaller;
+use crate::failure_rule::FailureRules;
 use crate::http::body::{self, BodyError, ContentEncoding};
 use crate::http::budget::Reservation;
 use crate::http::error::Problem;
@@ -112,7 +115,8 @@ async fn store(
     let body = body::read(payload, MAX_BODY_BYTES, |bytes| held.grow(bytes)).await;
     let body = body.map_err(Refusal::from_body)?;
     let is_small = body.len() < INLINE_BYTES && content_encoding == ContentEncoding::Identity;
-    let work = move || take_apart(body, content_encoding, encoding, held);
+    let rules = Arc::clone(&state.config.failure_rules);
+    let work = move || take_apart(body, content_encoding, encoding, held, &rules);
     let (split, held) = if is_small {
         work()?
     } else {
@@ -146,6 +150,7 @@ fn take_apart(
     content_encoding: ContentEncoding,
     encoding: Encoding,
     mut held: Reservation,
+    rules: &FailureRules,
 ) -> Result<(Split, Reservation), Refusal> {
     let body = match content_encoding {
         ContentEncoding::Identity => body,
@@ -153,12 +158,12 @@ fn take_apart(
             .map_err(Refusal::from_body)?,
     };
     let split = match encoding {
-        Encoding::Protobuf => split(&body).map_err(|error| Refusal::from_split(&error))?,
+        Encoding::Protobuf => split(&body, rules).map_err(|error| Refusal::from_split(&error))?,
         Encoding::Json => {
             let converted =
                 otlp_json::to_protobuf(&body).map_err(|error| Refusal::from_json(&error))?;
             let mut split =
-                split(&converted.request).map_err(|error| Refusal::from_split(&error))?;
+                split(&converted.request, rules).map_err(|error| Refusal::from_split(&error))?;
             split.rejected += converted.rejected;
             split.first_reason = converted.first_reason.or(split.first_reason);
             split

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::MAX_SPANS_PER_REQUEST;
 use crate::clock::new_id;
+use crate::failure_rule::FailureRules;
 use crate::traces::check;
 use crate::traces::facts::{SpanFacts, Told, service_name};
 use crate::traces::failure;
@@ -65,8 +66,8 @@ pub enum SplitError {
 ///
 /// # Errors
 /// When the body as a whole can't be taken; single bad spans are counted instead.
-pub fn split(request: &[u8]) -> Result<Split, SplitError> {
-    let mut gathered = Gathered::default();
+pub fn split<'a>(request: &'a [u8], rules: &'a FailureRules) -> Result<Split, SplitError> {
+    let mut gathered = Gathered::new(rules);
     for resource in otlp::resource_spans(request) {
         let resource = resource?;
         let checked = check::check_resource(resource.resource);
@@ -87,8 +88,8 @@ pub fn split(request: &[u8]) -> Result<Split, SplitError> {
     gathered.pack()
 }
 
-#[derive(Default)]
 struct Gathered<'a> {
+    rules: &'a FailureRules,
     /// The scope being read, until one of its spans is taken: an empty one takes two bytes of a body and a hundred
     /// here.
     opened: Option<Scope<'a>>,
@@ -112,6 +113,16 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathered<'a> {
+    fn new(rules: &'a FailureRules) -> Self {
+        Self {
+            rules,
+            opened: None,
+            scopes: Vec::new(),
+            traces: HashMap::new(),
+            split: Split::default(),
+        }
+    }
+
     fn take(
         &mut self,
         message: &'a [u8],
@@ -139,7 +150,7 @@ impl<'a> Gathered<'a> {
         if message.len() > MAX_SPAN_BYTES {
             return Err(format!("a span is over {MAX_SPAN_BYTES} bytes"));
         }
-        let mut told = Told::default();
+        let mut told = Told::new(self.rules);
         let span = check::check_span(message, |detail| told.hear(detail))
             .map_err(|error| error.to_string())?;
         let (trace_id, span_id) = ids_of(&span)?;
@@ -160,6 +171,7 @@ impl<'a> Gathered<'a> {
 
     fn pack(self) -> Result<Split, SplitError> {
         let Self {
+            rules,
             scopes,
             traces,
             mut split,
@@ -175,7 +187,7 @@ impl<'a> Gathered<'a> {
             let raw = encode(&scopes, &gathering.spans);
             split
                 .parts
-                .push(summarise(trace_id, &gathering.facts, &raw)?);
+                .push(summarise(trace_id, &gathering.facts, &raw, rules)?);
         }
         Ok(split)
     }
@@ -284,6 +296,7 @@ fn summarise(
     trace_id: TraceId,
     spans: &[SpanFacts<'_>],
     raw: &[u8],
+    rules: &FailureRules,
 ) -> Result<TracePart, SplitError> {
     let root = spans.iter().find(|span| span.parent_id.is_none());
     let server = spans
@@ -315,7 +328,7 @@ fn summarise(
         http_status: server
             .and_then(|span| span.http_status)
             .and_then(|code| i16::try_from(code).ok()),
-        failure: failure::find(spans).map(without_nul),
+        failure: failure::find(spans, rules).map(without_nul),
         span_id_tails: spans.iter().map(|span| span.id.tail()).collect(),
         payload: compress(raw).map_err(SplitError::Compress)?,
     })

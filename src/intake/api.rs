@@ -136,7 +136,10 @@ fn body_of(state: &AppState, report: &Report, opened: &Opened, link: Option<&Lin
     let stated = report
         .trace()
         .and_then(|trace| trace.read.candidates.first().copied());
-    let trace = link.map_or_else(|| TraceJson::stated(stated), TraceJson::of);
+    let trace = link.map_or_else(
+        || TraceJson::stated(stated),
+        |link| TraceJson::of(link, &state.config.failure_rules),
+    );
     let created = Created {
         ticket: TicketJson::new(
             opened.id,

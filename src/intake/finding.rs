@@ -1,6 +1,8 @@
 //! What a trace ID tells the person who has it: that we found it, when it ran, what kind of failure it was and what
 //! helps. Never a span, a name or a message: whoever holds an ID learns nothing internal.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -9,18 +11,21 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::helped::{HelpfulFragment, SolvedPage};
 use crate::content::{Words, escape};
+use crate::failure_rule::FailureRules;
+use crate::help::answer::HelpAnswer;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{PageError, PageResult, Problem};
 use crate::http::form::{self, Fields};
-use crate::http::page::{Frame, Switch, html};
+use crate::http::page::{Frame, html};
 use crate::http::reader;
 use crate::http::view::When;
 use crate::links::failures;
 use crate::links::trace_ref::{self, TraceRef};
 use crate::state::AppState;
 use crate::traces::assemble::RawTrace;
-use crate::traces::failure::FailureClass;
+use crate::traces::failure::{Failure, FailureClass};
 use crate::traces::ids::TraceId;
 use crate::traces::store as traces;
 
@@ -40,6 +45,8 @@ pub struct Found {
     pub started: When,
     /// What failed, if it shows a failure.
     pub class: Option<FailureClass>,
+    /// What helps.
+    pub advice: Option<String>,
 }
 
 impl Found {
@@ -60,13 +67,6 @@ impl Found {
             ("clock", &clock),
         ])
     }
-
-    /// What helps.
-    #[must_use]
-    pub fn advice<'a>(&self, words: &'a Words) -> Option<&'a str> {
-        let failed = self.class.map(|class| words.failures.of(class));
-        failed.map(|failed| failed.advice.as_str())
-    }
 }
 
 /// The answer to the form's script: what the form itself would show.
@@ -77,12 +77,10 @@ struct FindingFragment {
     finding: Option<Finding>,
 }
 
-/// The end of the way when the advice was enough.
-#[derive(Debug, Template)]
-#[template(path = "intake/solved.html")]
-pub struct SolvedPage {
-    /// The frame.
-    pub frame: Frame,
+impl FindingFragment {
+    fn helpful(&self, answer: HelpAnswer) -> HelpfulFragment {
+        HelpfulFragment::new(&self.frame, answer, None)
+    }
 }
 
 /// `POST /trace-findings`: what can be said of a trace ID, as a piece of the form.
@@ -123,13 +121,18 @@ pub async fn of_text(
     };
     let peer = limit_key(client_ip(request, &state.config.trusted_proxies));
     state.limits.check.check(&peer)?;
-    let Some((started, class)) = find(state, &read).await? else {
+    let Some((started, failure)) = find(state, &read).await? else {
         return Ok(Some(Finding::Unknown));
     };
     let words = reader::current().words;
     Ok(Some(Finding::Found(Found {
         started: When::for_reader(started, state.clock.now(), &words),
-        class,
+        class: failure.as_ref().map(|failure| failure.class),
+        advice: failure.map(|failure| {
+            let rules = &state.config.failure_rules;
+            let advice = rules.advice_in(&words, failure.class, failure.rule.as_deref());
+            advice.to_owned()
+        }),
     })))
 }
 
@@ -146,23 +149,18 @@ pub async fn solved(
     state.limits.click.check(&peer)?;
     // The class is the trace's, not what the request says: a count can't be made up.
     if let Ok(read) = trace_ref::parse(typed)
-        && let Some((_, Some(class))) = find(state, &read).await?
+        && let Some((_, Some(failure))) = find(state, &read).await?
     {
         let today = state.clock.now().date_naive();
-        failures::count_solved(&mut *state.pool.acquire().await?, today, class).await?;
+        failures::count_solved(&mut *state.pool.acquire().await?, today, failure.class).await?;
     }
-    Ok(html(
-        StatusCode::OK,
-        &SolvedPage {
-            frame: Frame::public().with_switch(Switch::Home),
-        },
-    ))
+    Ok(SolvedPage::answer())
 }
 
 async fn find(
     state: &AppState,
     read: &TraceRef,
-) -> Result<Option<(DateTime<Utc>, Option<FailureClass>)>, Problem> {
+) -> Result<Option<(DateTime<Utc>, Option<Failure>)>, Problem> {
     let _turn = state
         .readers
         .acquire()
@@ -178,19 +176,22 @@ async fn find(
     else {
         return Ok(None);
     };
-    failure_of(&mut conn, trace_id).await
+    let rules = Arc::clone(&state.config.failure_rules);
+    failure_of(&mut conn, trace_id, rules).await
 }
 
 async fn failure_of(
     conn: &mut PgConnection,
     trace_id: TraceId,
-) -> Result<Option<(DateTime<Utc>, Option<FailureClass>)>, Problem> {
+    rules: Arc<FailureRules>,
+) -> Result<Option<(DateTime<Utc>, Option<Failure>)>, Problem> {
     let Some(stored) = traces::find(&mut *conn, trace_id).await? else {
         return Ok(None);
     };
     let Some(started) = traces::start(conn, trace_id).await? else {
         return Ok(None);
     };
-    let failure = web::block(move || RawTrace::unpack(trace_id, &stored)?.failure()).await??;
-    Ok(Some((started, failure.map(|failure| failure.class))))
+    let failure =
+        web::block(move || RawTrace::unpack(trace_id, &stored)?.failure(&rules)).await??;
+    Ok(Some((started, failure)))
 }

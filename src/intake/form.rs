@@ -2,19 +2,22 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Duration, FixedOffset, NaiveDateTime, SecondsFormat, TimeZone as _, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::embed::{Embedding, SentPage};
 use super::finding;
-use super::form_again::{again, ask_again, check, not_now, not_whole, read_back};
+use super::form_again::{after_vote, again, ask_again, check, not_now, not_whole, read_back};
 use super::form_page::{FormPage, FormValues};
+use super::form_time::occurred_at;
 use super::guard::judge::{SEAL, Verdict, judge};
 use super::guard::proof::Challenge;
 use super::guard::seal;
+use super::helped;
 use super::open::{self, Origin, ReportSource};
 use super::refusal::Refused;
 use super::report::{RawReport, Report};
+use crate::help::answer::Vote;
 use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{ApiResult, PageError, PageResult, Problem};
 use crate::http::form::{self, Fields, Form};
@@ -22,9 +25,7 @@ use crate::http::page::{Frame, html, public_html};
 use crate::http::reader;
 use crate::state::AppState;
 use crate::tickets::drafts::{self, Drafts, FilesIntent};
-
-/// "Within the hour", as a time: its middle.
-const HALF_AN_HOUR: Duration = Duration::minutes(30);
+use crate::tickets::recovery::RecoveryStep;
 
 /// Shows the form, empty or filled from a link's query.
 ///
@@ -159,6 +160,14 @@ async fn answer(
             Ok(check(sent.values, sent.drafts, file_error, finding))
         }
         Intent::Files(_) => Ok(again(sent.values, sent.drafts, file_error.as_slice())),
+        Intent::Vote(vote) | Intent::Note(vote) => {
+            let note = helped::note_of(&sent.fields, vote);
+            let note = matches!(intent, Intent::Note(_)).then_some(note);
+            match helped::count(request, state, vote, note).await {
+                Ok(voted) => Ok(after_vote(sent.values, sent.drafts, voted)),
+                Err(problem) => Ok(not_now(sent.values, sent.drafts, &problem)),
+            }
+        }
         Intent::Send | Intent::Solved => send(state, sent, file_error, embedding).await,
     }
 }
@@ -233,7 +242,7 @@ async fn send(
         draft_hash: drafts.hash(),
         spam_signs,
         language: reader::current().words.tag().to_owned(),
-        tried: Vec::new(),
+        tried: values.tried.clone(),
     };
     let opened = match open::open_ticket(state, &report, &origin).await {
         Ok(opened) => opened,
@@ -272,6 +281,10 @@ enum Intent {
     Check,
     /// The advice was enough.
     Solved,
+    /// An answer was helpful or not.
+    Vote(Vote),
+    /// A line to such a vote.
+    Note(Vote),
     /// Add the chosen files, or take one away.
     Files(FilesIntent),
 }
@@ -283,6 +296,8 @@ impl Intent {
             Some("solved") => Self::Solved,
             // The switch of languages keeps the files too.
             Some("keep") => Self::Files(FilesIntent::Attach),
+            Some(other) if let Some(vote) = vote_of(other, "vote-") => Self::Vote(vote),
+            Some(other) if let Some(vote) = vote_of(other, "note-") => Self::Note(vote),
             _ => FilesIntent::of(fields).map_or(Self::Send, Self::Files),
         }
     }
@@ -290,9 +305,13 @@ impl Intent {
     fn removed(&self) -> Option<Uuid> {
         match self {
             Self::Files(intent) => intent.removed(),
-            Self::Send | Self::Check | Self::Solved => None,
+            _ => None,
         }
     }
+}
+
+fn vote_of(intent: &str, what: &str) -> Option<Vote> {
+    intent.strip_prefix(what).and_then(Vote::parse)
 }
 
 fn values_of(fields: &Fields) -> FormValues {
@@ -309,6 +328,10 @@ fn values_of(fields: &Fields) -> FormValues {
         seal: field(SEAL),
         embed_key: field("embed_key"),
         embed_origin: field("embed_origin"),
+        tried: RecoveryStep::ALL
+            .into_iter()
+            .filter(|step| fields.contains_key(&format!("tried-{}", step.as_str())))
+            .collect(),
     }
 }
 
@@ -320,90 +343,5 @@ fn raw_of(values: &FormValues, now: DateTime<Utc>) -> RawReport {
         kind: values.kind.clone(),
         trace_id: values.trace_id.clone(),
         email: values.email.clone(),
-    }
-}
-
-/// The time that was chosen, with an offset; what can't be read stays as typed, for the report to refuse.
-fn occurred_at(values: &FormValues, now: DateTime<Utc>) -> String {
-    let typed = values.occurred_at.trim();
-    let offset = offset_of(&values.utc_offset);
-    match values.when.as_str() {
-        "at" => local(typed, offset).unwrap_or_else(|| typed.to_owned()),
-        "hour" => rfc3339(now - HALF_AN_HOUR),
-        "today" => rfc3339(middle_of_today(now, offset)),
-        "" if !typed.is_empty() => local(typed, offset).unwrap_or_else(|| typed.to_owned()),
-        _ => rfc3339(now),
-    }
-}
-
-/// `datetime-local` has no offset: it is the one that the browser's script gave, or UTC.
-fn local(typed: &str, offset: FixedOffset) -> Option<String> {
-    let naive = [
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%dT%H:%M:%S%.f",
-    ]
-    .iter()
-    .find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())?;
-    offset
-        .from_local_datetime(&naive)
-        .single()
-        .map(|time| time.to_rfc3339())
-}
-
-/// Minutes ahead of UTC, at most a day.
-fn offset_of(minutes: &str) -> FixedOffset {
-    const UTC_OFFSET: FixedOffset = FixedOffset::east_opt(0).expect("zero is an offset");
-    minutes
-        .trim()
-        .parse::<i32>()
-        .ok()
-        .and_then(|minutes| minutes.checked_mul(60))
-        .and_then(FixedOffset::east_opt)
-        .unwrap_or(UTC_OFFSET)
-}
-
-/// "Earlier today": halfway between the reporter's midnight and now.
-fn middle_of_today(now: DateTime<Utc>, offset: FixedOffset) -> DateTime<Utc> {
-    let here = now.with_timezone(&offset);
-    let since_midnight = here.time().signed_duration_since(chrono::NaiveTime::MIN);
-    now - since_midnight / 2
-}
-
-fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn time(when: &str, occurred_at: &str, utc_offset: &str) -> String {
-        let values = FormValues {
-            when: when.to_owned(),
-            occurred_at: occurred_at.to_owned(),
-            utc_offset: utc_offset.to_owned(),
-            ..FormValues::default()
-        };
-        super::occurred_at(&values, "2026-11-25T10:00:00Z".parse().unwrap())
-    }
-
-    #[test]
-    fn chosen_times_become_moments() {
-        assert_eq!(time("now", "", ""), "2026-11-25T10:00:00Z");
-        assert_eq!(time("", "", ""), "2026-11-25T10:00:00Z");
-        assert_eq!(time("hour", "", ""), "2026-11-25T09:30:00Z");
-        assert_eq!(time("today", "", ""), "2026-11-25T05:00:00Z");
-        assert_eq!(time("today", "", "120"), "2026-11-25T04:00:00Z");
-        assert_eq!(
-            time("at", "2026-11-25T10:30", "60"),
-            "2026-11-25T10:30:00+01:00"
-        );
-        assert_eq!(
-            time("at", "2026-11-25T10:30:05", "x"),
-            "2026-11-25T10:30:05+00:00"
-        );
-        assert_eq!(time("", "2026-11-25T10:30:00Z", ""), "2026-11-25T10:30:00Z");
-        assert_eq!(time("at", "soon", "99999999999"), "soon");
     }
 }

@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 
 use super::finding::Finding;
 use super::form_page::{FormPage, FormValues, ReadBack};
+use super::helped::Voted;
 use super::refusal::{Refusal, Refused};
 use crate::http::error::{Problem, Reason};
 use crate::http::form::Trouble;
@@ -46,6 +47,17 @@ pub(super) fn check(
             ..FormPage::new(values, &errors)
         },
     )
+}
+
+/// A vote without a script: the page again, thanks in the place of the question.
+pub(super) fn after_vote(values: FormValues, drafts: Drafts, voted: Voted) -> HttpResponse {
+    let page = FormPage {
+        read_back: read_back(&values.trace_id).ok(),
+        drafts,
+        voted: Some(voted),
+        ..FormPage::new(values, &[])
+    };
+    public_html(StatusCode::OK, &page)
 }
 
 pub(super) fn again(values: FormValues, drafts: Drafts, errors: &[Refused]) -> HttpResponse {

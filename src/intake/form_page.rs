@@ -3,11 +3,15 @@
 use askama::Template;
 
 use super::finding::Finding;
+use super::helped::{HelpfulFragment, Voted};
 use super::refusal::{Refused, shape_in_words};
+use crate::content::Moves;
+use crate::help::answer::HelpAnswer;
 use crate::http::form::MAX_FILE_MIB;
 use crate::http::page::{Frame, Switch};
 use crate::links::trace_ref::Shape;
 use crate::tickets::drafts::Drafts;
+use crate::tickets::recovery::RecoveryStep;
 use crate::tickets::screenshot::MAX_SCREENSHOTS;
 
 /// `GET /`, and the answer to a report that was refused or whose trace ID was to be checked.
@@ -29,6 +33,8 @@ pub struct FormPage {
     pub is_check: bool,
     /// Screenshots sent so far.
     pub drafts: Drafts,
+    /// The vote on an answer that led here.
+    pub voted: Option<Voted>,
 }
 
 /// How a trace ID was read.
@@ -60,6 +66,8 @@ pub struct FormValues {
     pub trace_id: String,
     /// Where to answer.
     pub email: String,
+    /// What did not help.
+    pub tried: Vec<RecoveryStep>,
     /// When the form was opened, signed by us.
     pub seal: String,
     /// The publishable key of the page that frames the form; empty without a frame.
@@ -112,6 +120,39 @@ impl FormPage {
         let words = &self.frame.words;
         let shape = shape_in_words(read.shape, words);
         words.form.read_as.fill(&[("shape", &shape)])
+    }
+
+    /// What Enter in a field does: it sends, but after a vote, where it may be pressed in the line to that.
+    fn first_intent(&self) -> String {
+        match self.voted.filter(|voted| !voted.has_note) {
+            Some(Voted { vote, .. }) => format!("note-{}-{}", vote.answer.as_str(), vote.word()),
+            None => "send".to_owned(),
+        }
+    }
+
+    fn has_tried(&self, step: RecoveryStep) -> bool {
+        self.values.tried.contains(&step)
+    }
+
+    fn helpful(&self, answer: HelpAnswer) -> HelpfulFragment {
+        HelpfulFragment::new(&self.frame, answer, self.voted)
+    }
+
+    /// Whether an answer is shown unfolded: its vote was just given.
+    fn is_open(&self, answer: HelpAnswer) -> bool {
+        self.voted.is_some_and(|voted| voted.vote.answer == answer)
+    }
+
+    /// What to do for each kind: the value of its choice, and the first two moves.
+    fn moves(&self) -> [(&'static str, &Moves); 5] {
+        let help = &self.frame.words.help;
+        [
+            ("chat", &help.chat),
+            ("upload", &help.upload),
+            ("workflow", &help.workflow),
+            ("api", &help.api),
+            ("other", &help.other),
+        ]
     }
 
     fn summary(&self) -> String {
@@ -204,6 +245,7 @@ mod tests {
             kind: "upload".to_owned(),
             trace_id: "trace_id=4BF92F3577B34DA6A3CE929D0E0E4736".to_owned(),
             email: "lena@".to_owned(),
+            tried: vec![RecoveryStep::Switch],
             seal: "AAAA".to_owned(),
             ..FormValues::default()
         };

@@ -14,7 +14,6 @@ use crate::http::client_ip::{client_ip, limit_key};
 use crate::http::error::{ApiResult, Problem};
 use crate::http::reader::Reader;
 use crate::links::json::{PublicTraceJson, rfc3339};
-use crate::links::store::Link;
 use crate::state::AppState;
 use crate::tickets::status::TicketStatus;
 
@@ -116,12 +115,15 @@ async fn open(
     Ok(created(
         &url,
         &opened,
-        link.as_ref(),
-        report.trace().is_some(),
+        PublicTraceJson::new(
+            link.as_ref(),
+            report.trace().is_some(),
+            &state.config.failure_rules,
+        ),
     ))
 }
 
-fn created(url: &str, opened: &Opened, link: Option<&Link>, is_stated: bool) -> HttpResponse {
+fn created(url: &str, opened: &Opened, trace: PublicTraceJson) -> HttpResponse {
     #[derive(Serialize)]
     struct Answer<'a> {
         reference: &'a str,
@@ -138,6 +140,6 @@ fn created(url: &str, opened: &Opened, link: Option<&Link>, is_stated: bool) -> 
             status: TicketStatus::Open,
             created_at: rfc3339(opened.created_at),
             url,
-            trace: PublicTraceJson::new(link, is_stated),
+            trace,
         })
 }

@@ -232,16 +232,22 @@ async fn page_of(
         Some(trace_id) => traces::pinned_start(&mut conn, trace_id).await?,
         None => None,
     };
+    let words = reader::current().words_for(&state.config.content, &ticket.language);
+    let failure = link.failure_class.map(|class| {
+        let rules = &state.config.failure_rules;
+        let advice = rules.advice_in(&words, class, link.failure_rule.as_deref());
+        (class, advice.to_owned())
+    });
     let rows = TicketRows {
         ticket,
         link,
+        failure,
         started_at,
         messages: messages(&mut conn, ticket_id, Audience::Reporter).await?,
         screenshots: attachment::of_ticket(&mut conn, ticket_id, Audience::Reporter).await?,
     };
     let href = format!("/t/{token}");
     let url = state.config.base_url.join(&href);
-    let words = reader::current().words_for(&state.config.content, &rows.ticket.language);
     let now = state.clock.now();
     Ok(PublicTicketPage::new(href, url, rows, words, now))
 }

@@ -83,6 +83,8 @@ pub struct TicketRows {
     pub ticket: Ticket,
     /// Its link.
     pub link: Link,
+    /// What failed in the linked trace, and what helps.
+    pub failure: Option<(FailureClass, String)>,
     /// When the linked trace started.
     pub started_at: Option<DateTime<Utc>>,
     /// Its conversation, without the notes among staff.
@@ -132,7 +134,7 @@ impl PublicTicketPage {
                 LinkState::Missing => PublicLink::Missing,
                 LinkState::Linked => PublicLink::Linked {
                     started: when(started_at),
-                    failure: link.failure_class,
+                    failure: rows.failure,
                 },
             },
             recovered: link.recovered_at.map(when),
@@ -232,8 +234,8 @@ pub enum PublicLink {
     Linked {
         /// When the traced action started.
         started: When,
-        /// What failed, if the trace shows it.
-        failure: Option<FailureClass>,
+        /// What failed and what helps, if the trace shows it.
+        failure: Option<(FailureClass, String)>,
     },
 }
 
@@ -290,9 +292,10 @@ mod tests {
     fn the_advice_fits_the_failure() {
         let now = DateTime::from_timestamp(1_795_602_664, 0).unwrap();
         let started = When::new(now, now);
+        let advice = "Switching the model usually fixes this.".to_owned();
         let link = PublicLink::Linked {
             started,
-            failure: Some(FailureClass::ProviderError),
+            failure: Some((FailureClass::ProviderError, advice)),
         };
         let html = testing::render("public-ticket", &page(link, TicketStatus::Pending));
         assert!(html.contains("Switching the model usually fixes this"));

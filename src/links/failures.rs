@@ -73,7 +73,7 @@ pub async fn tickets_of(
         ListedTicket,
         r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at, left(t.action, 200) AS "action!",
                   t.page_url, t.occurred_at, t.kind::text AS "kind!", l.state AS "link_state: LinkState", l.trace_id,
-                  l.failure_class AS "failure_class: FailureClass", l.failing_service
+                  l.failure_class AS "failure_class: FailureClass", l.failing_service, l.failure_rule
            FROM links AS l JOIN tickets AS t ON t.id = l.ticket_id
            WHERE l.failure_fingerprint = $1 AND t.status <> 'spam'
            ORDER BY t.created_at DESC LIMIT $2"#,

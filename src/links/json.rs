@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::state::LinkState;
 use super::store::Link;
+use crate::failure_rule::FailureRules;
 use crate::tickets::status::TicketStatus;
 use crate::traces::failure::FailureClass;
 use crate::traces::ids::TraceId;
@@ -48,22 +49,29 @@ pub struct TraceJson {
 #[derive(Debug, Serialize)]
 struct FailureJson {
     class: FailureClass,
-    advice: &'static str,
+    advice: String,
 }
 
 impl TraceJson {
     /// The trace of a stored link.
     #[must_use]
-    pub fn of(link: &Link) -> Self {
-        Self::listed(link.trace_id, link.state, link.failure_class)
+    pub fn of(link: &Link, rules: &FailureRules) -> Self {
+        let rule = link.failure_rule.as_deref();
+        let failure = link.failure_class.map(|class| (class, rule));
+        Self::listed(link.trace_id, link.state, failure, rules)
     }
 
-    /// The trace of a ticket in a list.
+    /// The trace of a ticket in a list; `failure` with the rule that gave its class.
     #[must_use]
-    pub fn listed(id: Option<Uuid>, state: LinkState, failure: Option<FailureClass>) -> Self {
-        let failure = failure.map(|class| FailureJson {
+    pub fn listed(
+        id: Option<Uuid>,
+        state: LinkState,
+        failure: Option<(FailureClass, Option<&str>)>,
+        rules: &FailureRules,
+    ) -> Self {
+        let failure = failure.map(|(class, rule)| FailureJson {
             class,
-            advice: class.advice(),
+            advice: rules.english_advice(class, rule),
         });
         Self {
             id: id.and_then(TraceId::from_uuid),
@@ -98,9 +106,11 @@ pub struct PublicTraceJson {
 impl PublicTraceJson {
     /// The trace of a link, or of a report whose ID is being looked for, or has none.
     #[must_use]
-    pub fn new(link: Option<&Link>, is_stated: bool) -> Self {
-        let TraceJson { state, failure, .. } =
-            link.map_or_else(|| TraceJson::stated(None), TraceJson::of);
+    pub fn new(link: Option<&Link>, is_stated: bool, rules: &FailureRules) -> Self {
+        let TraceJson { state, failure, .. } = link.map_or_else(
+            || TraceJson::stated(None),
+            |link| TraceJson::of(link, rules),
+        );
         let state = match (state, is_stated) {
             (LinkState::None, true) => LinkState::Waiting,
             (state, _) => state,

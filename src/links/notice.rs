@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use self::waterfall::{Row, rows, started_ns};
 use super::state::LinkState;
 use crate::outbox::message::{MailContent, clean_lines, one_line, shorten};
+use crate::tickets::recovery::RecoveryStep;
 use crate::traces::duration_text::format_duration;
 use crate::traces::failure::{Failure, FailureClass, MAX_MESSAGE_CHARS};
 use crate::traces::ids::TraceId;
@@ -50,6 +51,8 @@ pub struct Notice<'a> {
     pub created_at: DateTime<Utc>,
     /// What failed as the reporter says, in a word for people: `Chat`, `Upload`.
     pub kind: &'a str,
+    /// What they tried before and did not help.
+    pub tried: &'a [RecoveryStep],
     /// Where to answer, if given.
     pub email: Option<&'a str>,
     /// Whether the trace is there.
@@ -107,6 +110,7 @@ struct View {
     page_url: String,
     occurred: String,
     kind: String,
+    tried: String,
     email: Option<String>,
     trace_id: Option<TraceId>,
     failure: Option<FailureView>,
@@ -118,7 +122,7 @@ struct View {
 
 struct FailureView {
     class: FailureClass,
-    advice: &'static str,
+    advice: String,
     service: String,
     span: String,
     message: String,
@@ -139,6 +143,7 @@ impl View {
             page_url: one_line(notice.page_url, MAX_URL_CHARS),
             occurred: occurred(notice.occurred_at, notice.created_at),
             kind: one_line(notice.kind, MAX_NAME_CHARS),
+            tried: RecoveryStep::list(notice.tried),
             email: notice.email.map(|email| one_line(email, MAX_URL_CHARS)),
             trace_id: notice.trace_id,
             failure: notice
@@ -173,7 +178,7 @@ impl FailureView {
         let began = trace.map(|trace| failure.started_ns.saturating_sub(started_ns(trace)));
         Self {
             class: failure.class,
-            advice: failure.class.advice(),
+            advice: failure.advice.clone(),
             service: one_line(&failure.service, MAX_NAME_CHARS),
             span: one_line(&failure.span_name, MAX_NAME_CHARS),
             message: one_line(&failure.message, MAX_MESSAGE_CHARS),
@@ -193,7 +198,7 @@ impl FailureView {
     }
 
     fn wrapped_advice(&self) -> String {
-        wrap(self.advice, LINE_CHARS).join("\n")
+        wrap(&self.advice, LINE_CHARS).join("\n")
     }
 }
 
@@ -367,6 +372,8 @@ mod tests {
             fingerprint: 1,
             started_ns: START_NS + 260 * MS,
             duration_ns: 2_044 * MS,
+            rule: None,
+            advice: FailureClass::ProviderError.advice().to_owned(),
         }
     }
 
@@ -379,6 +386,7 @@ mod tests {
             occurred_at,
             created_at: occurred_at + TimeDelta::minutes(4),
             kind: "Upload",
+            tried: &[],
             email: Some("reporter@example.com"),
             link: LinkState::None,
             trace_id: None,
@@ -428,6 +436,21 @@ mod tests {
     #[test]
     fn a_report_without_an_id_says_so() {
         snapshot("no_id", &notice().render().unwrap());
+    }
+
+    #[test]
+    fn what_was_tried_is_told() {
+        let tried = [RecoveryStep::Retry, RecoveryStep::Switch];
+        let notice = Notice {
+            tried: &tried,
+            ..notice()
+        };
+        let mail = notice.render().unwrap();
+        assert!(
+            mail.text
+                .contains("Tried:    retried, switched the model\n")
+        );
+        assert!(mail.html.contains("retried, switched the model"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::store::{self, Link};
 use crate::clock::Clock;
 use crate::config::BaseUrl;
 use crate::content::{Content, Words};
+use crate::failure_rule::FailureRules;
 use crate::http::view::When;
 use crate::outbox::deliver::RenderError;
 use crate::outbox::message::MailContent;
@@ -38,6 +39,8 @@ pub struct Renderer {
     pub base_url: BaseUrl,
     /// What reporters read.
     pub content: Arc<Content>,
+    /// The operator's rules for failure classes.
+    pub rules: Arc<FailureRules>,
     /// The time.
     pub clock: Clock,
     /// Bounds the memory of reading large traces.
@@ -136,7 +139,6 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         .await?
         .ok_or_else(gone)?;
     let found = store::find(&mut conn, ticket_id).await?;
-    let failure = found.as_ref().and_then(|link| link.failure_class);
     let message = match mail.message {
         Some(id) => conversation::message_body(&mut conn, id)
             .await?
@@ -156,6 +158,10 @@ async fn plain(renderer: &Renderer, mail: &Claimed) -> Result<MailContent, Rende
         link: &link,
     };
     let words = renderer.content.words(&ticket.language);
+    let failure = found.as_ref().and_then(|link| {
+        let (class, rule) = (link.failure_class?, link.failure_rule.as_deref());
+        Some((class, renderer.rules.advice_in(words, class, rule)))
+    });
     let mail = match kind {
         MailKind::StaffNotice | MailKind::LostLinks | MailKind::ReportReceived => {
             let facts = facts_of(renderer, &mut conn, &ticket, found.as_ref()).await?;
@@ -195,9 +201,10 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
     let read = match stored {
         Some((trace_id, stored)) => {
             let turn = Arc::clone(&renderer.readers).acquire_owned().await;
+            let rules = Arc::clone(&renderer.rules);
             let reading = tokio::task::spawn_blocking(move || {
                 let _until_the_end = turn;
-                read(&RawTrace::unpack(trace_id, &stored)?)
+                read(&RawTrace::unpack(trace_id, &stored)?, &rules)
             });
             match reading.await {
                 Ok(Ok(read)) => Some(read),
@@ -224,6 +231,7 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
         occurred_at: ticket.occurred_at,
         created_at: ticket.created_at,
         kind: kind_label(&ticket.kind),
+        tried: &ticket.tried,
         email: ticket.email.as_deref(),
         link: link.state,
         trace_id: Link::trace(&link),
@@ -236,8 +244,11 @@ async fn staff_notice(renderer: &Renderer, mail: &Claimed) -> Result<MailContent
     Ok(notice.render()?)
 }
 
-fn read(raw: &RawTrace) -> Result<(Trace, Option<Failure>), crate::traces::assemble::ReadError> {
-    Ok((raw.assemble()?, raw.failure()?))
+fn read(
+    raw: &RawTrace,
+    rules: &FailureRules,
+) -> Result<(Trace, Option<Failure>), crate::traces::assemble::ReadError> {
+    Ok((raw.assemble()?, raw.failure(rules)?))
 }
 
 fn kind_in_words<'a>(kind: &str, words: &'a Words) -> &'a str {

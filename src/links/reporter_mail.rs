@@ -1,8 +1,6 @@
 //! Mails in plain words: to reporters, who learn nothing internal, and the short one to staff when a reporter writes
 //! again. Pure.
 
-use std::fmt::Display;
-
 use askama::Template;
 
 use crate::content::{Pattern, Words};
@@ -57,21 +55,21 @@ pub struct About<'a> {
 }
 
 impl PlainMail {
-    /// We have the report. The advice is that of the failure, if the trace showed one already. None of the report's
+    /// We have the report. With what failed and what helps, if the trace showed it already. None of the report's
     /// words, in the facts neither: anybody can give anybody's address.
     #[must_use]
     pub fn received(
         about: About<'_>,
         words: &Words,
         facts: Vec<(String, String)>,
-        failure: Option<FailureClass>,
+        failure: Option<(FailureClass, &str)>,
     ) -> Self {
         let mails = &words.mails;
-        let failure = failure.map(|class| words.failures.of(class));
-        let failure = failure.map(|failed| {
-            let values: [(&str, &dyn Display); 2] =
-                [("failure", &failed.found), ("advice", &failed.advice)];
-            mails.failure.fill(&values)
+        let failure = failure.map(|(class, advice)| {
+            let found = &words.failures.of(class).found;
+            mails
+                .failure
+                .fill(&[("failure", found), ("advice", &advice)])
         });
         let thanks = mails.received_text.fill(&[("reference", &about.reference)]);
         Self {
@@ -206,7 +204,8 @@ mod tests {
     #[test]
     fn the_reporter_gets_link_and_advice() {
         let facts = vec![("What failed".to_owned(), "Chat".to_owned())];
-        let failure = Some(FailureClass::ProviderError);
+        let advice = "Switching the model usually fixes this.";
+        let failure = Some((FailureClass::ProviderError, advice));
         let mail = PlainMail::received(ABOUT, &Words::english(), facts, failure)
             .render()
             .unwrap();

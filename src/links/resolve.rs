@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::state::{LinkOrigin, LinkState};
 use super::store::{self, Link};
 use crate::clock::Clock;
+use crate::failure_rule::FailureRules;
 use crate::outbox;
 use crate::tickets::event::{self, TicketEventKind};
 use crate::traces::assemble::{RawTrace, ReadError};
@@ -55,6 +56,8 @@ pub enum ResolveError {
 pub struct Resolver {
     pub(super) pool: PgPool,
     pub(super) clock: Clock,
+    /// The operator's, for failure classes.
+    rules: Arc<FailureRules>,
     /// Wakes the mail worker when a waiting mail became due.
     outbox_wake: Arc<Notify>,
     /// One search by span at a time.
@@ -72,11 +75,19 @@ impl Resolver {
         Self {
             pool,
             clock,
+            rules: Arc::default(),
             outbox_wake,
             span_search: Arc::new(Semaphore::new(1)),
             linking: Arc::new(Semaphore::new(LINKERS)),
             suggesting: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// The same with the operator's rules for failure classes.
+    #[must_use]
+    pub fn with_rules(mut self, rules: &Arc<FailureRules>) -> Self {
+        self.rules = Arc::clone(rules);
+        self
     }
 
     /// A connection of the pool.
@@ -311,7 +322,7 @@ impl Resolver {
         if tickets.is_empty() {
             return Ok(());
         }
-        let failure = failure_of(trace_id, stored).await?;
+        let failure = failure_of(trace_id, stored, Arc::clone(&self.rules)).await?;
         traces::pin(&mut tx, trace_id).await?;
         let news = store::mark_linked(&mut tx, &tickets, trace_id, failure.as_ref(), now).await?;
         let detail = trace_id.to_string();
@@ -338,8 +349,10 @@ impl Resolver {
 async fn failure_of(
     trace_id: TraceId,
     stored: traces::StoredTrace,
+    rules: Arc<FailureRules>,
 ) -> Result<Option<Failure>, ResolveError> {
     // Up to 64 MiB to decompress and walk: not on the thread that serves requests.
-    let read = tokio::task::spawn_blocking(move || RawTrace::unpack(trace_id, &stored)?.failure());
+    let read =
+        tokio::task::spawn_blocking(move || RawTrace::unpack(trace_id, &stored)?.failure(&rules));
     Ok(read.await??)
 }

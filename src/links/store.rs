@@ -43,6 +43,8 @@ pub struct Link {
     pub failure_message: Option<String>,
     /// When it started.
     pub failed_at: Option<DateTime<Utc>>,
+    /// The operator's rule that gave the class.
+    pub failure_rule: Option<String>,
     /// Start of the first later trace of the same user and route that shows success.
     pub recovered_at: Option<DateTime<Utc>>,
     /// That trace.
@@ -83,7 +85,7 @@ pub async fn find(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Option<Lin
         r#"SELECT ticket_id, state AS "state: LinkState", origin AS "origin: LinkOrigin", trace_id, other_ids, span_id,
                   typed, waiting_until, linked_at, failure_class AS "failure_class: FailureClass",
                   failure_fingerprint, failing_span_id, failing_service, failing_span, failure_message, failed_at,
-                  recovered_at, recovered_trace_id
+                  recovered_at, recovered_trace_id, failure_rule
            FROM links WHERE ticket_id = $1"#,
         ticket_id,
     )
@@ -163,7 +165,7 @@ pub async fn mark_linked(
                UPDATE links SET state = 'linked', trace_id = $2, other_ids = '{}', waiting_until = NULL,
                    linked_at = coalesce(linked_at, $3), failure_class = $4, failure_fingerprint = $5,
                    failing_span_id = $6, failing_service = $7, failing_span = $8, failure_message = $9,
-                   failed_at = $10
+                   failed_at = $10, failure_rule = $11
                WHERE ticket_id = ANY ($1)
                RETURNING ticket_id
            )
@@ -178,6 +180,7 @@ pub async fn mark_linked(
         failure.map(|failure| failure.span_name.as_str()),
         failure.map(|failure| failure.message.as_str()),
         failure.map(|failure| micros_of(failure.started_ns)),
+        failure.and_then(|failure| failure.rule.as_deref()),
     )
     .fetch_all(conn)
     .await
@@ -204,7 +207,7 @@ pub async fn repoint(
     let done = query!(
         "UPDATE links SET state = 'waiting', origin = $3, trace_id = $2, other_ids = '{}', span_id = NULL,
              waiting_until = $4, linked_at = NULL, failure_class = NULL, failure_fingerprint = NULL,
-             failing_span_id = NULL, failing_service = NULL, failing_span = NULL, failure_message = NULL,
+             failing_span_id = NULL, failing_service = NULL, failing_span = NULL, failure_message = NULL, failure_rule = NULL,
              failed_at = NULL, recovered_at = NULL, recovered_trace_id = NULL, recovery_seen_until = NULL
          WHERE ticket_id = $1",
         ticket_id,
@@ -278,7 +281,7 @@ pub async fn waiting_after(
         r#"SELECT ticket_id, state AS "state: LinkState", origin AS "origin: LinkOrigin", trace_id, other_ids, span_id,
                   typed, waiting_until, linked_at, failure_class AS "failure_class: FailureClass",
                   failure_fingerprint, failing_span_id, failing_service, failing_span, failure_message, failed_at,
-                  recovered_at, recovered_trace_id
+                  recovered_at, recovered_trace_id, failure_rule
            FROM links WHERE state = 'waiting' AND ticket_id > $1 ORDER BY ticket_id LIMIT $2"#,
         after,
         limit,

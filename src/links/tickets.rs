@@ -27,6 +27,7 @@ pub struct ListedTicket {
     pub trace_id: Option<Uuid>,
     pub failure_class: Option<FailureClass>,
     pub failing_service: Option<String>,
+    pub failure_rule: Option<String>,
 }
 
 /// Longest piece of an action that a list shows.
@@ -53,7 +54,7 @@ pub async fn list(
                 r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at,
                           left(t.action, $5) AS "action!", t.page_url, t.occurred_at, t.kind::text AS "kind!",
                           l.state AS "link_state: LinkState", l.trace_id,
-                          l.failure_class AS "failure_class: FailureClass", l.failing_service
+                          l.failure_class AS "failure_class: FailureClass", l.failing_service, l.failure_rule
                    FROM tickets AS t JOIN links AS l ON l.ticket_id = t.id
                    WHERE t.status = $1 AND (t.created_at, t.id) < ($2, $3)
                    ORDER BY t.created_at DESC, t.id DESC LIMIT $4"#,
@@ -72,7 +73,7 @@ pub async fn list(
                 r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at,
                           left(t.action, $4) AS "action!", t.page_url, t.occurred_at, t.kind::text AS "kind!",
                           l.state AS "link_state: LinkState", l.trace_id,
-                          l.failure_class AS "failure_class: FailureClass", l.failing_service
+                          l.failure_class AS "failure_class: FailureClass", l.failing_service, l.failure_rule
                    FROM tickets AS t JOIN links AS l ON l.ticket_id = t.id
                    WHERE (t.created_at, t.id) < ($1, $2)
                    ORDER BY t.created_at DESC, t.id DESC LIMIT $3"#,
@@ -102,7 +103,7 @@ pub async fn of_trace(
         ListedTicket,
         r#"SELECT t.id, t.reference, t.status AS "status: TicketStatus", t.created_at, left(t.action, $3) AS "action!",
                   t.page_url, t.occurred_at, t.kind::text AS "kind!", l.state AS "link_state: LinkState", l.trace_id,
-                  l.failure_class AS "failure_class: FailureClass", l.failing_service
+                  l.failure_class AS "failure_class: FailureClass", l.failing_service, l.failure_rule
            FROM links AS l JOIN tickets AS t ON t.id = l.ticket_id
            WHERE l.trace_id = $1 ORDER BY t.created_at DESC LIMIT $2"#,
         trace_id,

@@ -137,7 +137,7 @@ pub async fn reject(conn: &mut PgConnection, ticket_id: Uuid) -> Result<Option<U
            UPDATE links SET state = 'none', trace_id = NULL, other_ids = '{}', span_id = NULL, linked_at = NULL,
                rejected_ids = array_append(rejected_ids, before.trace_id), failure_class = NULL,
                failure_fingerprint = NULL, failing_span_id = NULL, failing_service = NULL, failing_span = NULL,
-               failure_message = NULL, failed_at = NULL, recovered_at = NULL, recovered_trace_id = NULL,
+               failure_message = NULL, failed_at = NULL, failure_rule = NULL, recovered_at = NULL, recovered_trace_id = NULL,
                recovery_seen_until = NULL
            FROM before WHERE ticket_id = $1
            RETURNING before.trace_id AS "trace_id!""#,

@@ -26,6 +26,18 @@ impl ReportKind {
         Self::Other,
     ];
 
+    /// For staff.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Chat => "Chat",
+            Self::Upload => "Upload",
+            Self::Workflow => "Workflow",
+            Self::Api => "API",
+            Self::Other => "Something else",
+        }
+    }
+
     /// The name on the wire and in Postgres.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -14,6 +14,7 @@ use super::otlp::{
 use super::store::{StoredPart, StoredTrace};
 use super::trace::{AttributeValue, Resource, Span, SpanEvent, SpanLink, Trace};
 use super::wire::{self, WireError};
+use crate::failure_rule::FailureRules;
 
 /// Why a stored trace can't be read: damage, since parts are checked before they are stored.
 #[derive(Debug, thiserror::Error)]
@@ -123,13 +124,13 @@ impl RawTrace {
     ///
     /// # Errors
     /// [`ReadError`] when a part is damaged.
-    pub fn failure(&self) -> Result<Option<Failure>, ReadError> {
+    pub fn failure(&self, rules: &FailureRules) -> Result<Option<Failure>, ReadError> {
         let (spans, _) = self.spans()?;
         let facts: Result<Vec<_>, _> = spans
             .iter()
-            .map(|placed| SpanFacts::read(&placed.span, placed.id, placed.service))
+            .map(|placed| SpanFacts::read(&placed.span, placed.id, placed.service, rules))
             .collect();
-        Ok(failure::find(&facts?))
+        Ok(failure::find(&facts?, rules))
     }
 
     /// The trace as it is shown, spans by start.

@@ -3,6 +3,7 @@
 use super::facts::SpanFacts;
 use super::failure::FailureClass;
 use super::trace::SpanKind;
+use crate::failure_rule::{FailureRules, RuleIndex};
 
 /// How much of each text is searched for words: stack traces may be long, and the cause stands at the start.
 const MAX_SEARCHED_BYTES: usize = 2_000;
@@ -77,18 +78,34 @@ const DOCUMENT: &[&str] = &[
     "extract text",
 ];
 
-/// The class of one failed span, as far as it alone tells.
+/// The class of one failed span, as far as it alone tells: by codes and words that are certain, then by the operator's
+/// rules, then by what is likely. Also the rule, if it was one that told.
 #[must_use]
-pub fn classify(span: &SpanFacts<'_>) -> FailureClass {
+pub fn classify(span: &SpanFacts<'_>, rules: &FailureRules) -> (FailureClass, Option<RuleIndex>) {
+    if let Some(class) = certain(span) {
+        return (class, None);
+    }
+    let told = span.rule.and_then(|rule| Some((rules.class(rule)?, rule)));
+    match told {
+        Some((class, rule)) => (class, Some(rule)),
+        None => (likely(span), None),
+    }
+}
+
+fn calls_model(span: &SpanFacts<'_>) -> bool {
+    span.is_gen_ai && span.kind != SpanKind::Server
+}
+
+fn certain(span: &SpanFacts<'_>) -> Option<FailureClass> {
     let code = span
         .http_status
         .or_else(|| span.error_type.parse().ok())
         .unwrap_or(0);
     let words = searched_text(span);
     let says = |list: &[&str]| list.iter().any(|word| words.contains(word));
-    let calls_model = span.is_gen_ai && span.kind != SpanKind::Server;
+    let calls_model = calls_model(span);
 
-    if code == 402 || says(PLAN) {
+    Some(if code == 402 || says(PLAN) {
         FailureClass::PlanLimit
     } else if says(PROMPT) || (calls_model && code == 413) {
         FailureClass::PromptTooLong
@@ -105,12 +122,20 @@ pub fn classify(span: &SpanFacts<'_>) -> FailureClass {
         FailureClass::Cancelled
     } else if matches!(code, 408 | 504) || span.grpc_status == Some(4) || says(TIMEOUT) {
         FailureClass::Timeout
-    } else if calls_model || code == 529 || says(OVERLOADED) {
+    } else if code == 529 || says(OVERLOADED) {
         FailureClass::ProviderError
-    } else if says(DOCUMENT)
-        || DOCUMENT
-            .iter()
-            .any(|word| contains_ignoring_case(span.name, word))
+    } else {
+        return None;
+    })
+}
+
+fn likely(span: &SpanFacts<'_>) -> FailureClass {
+    let (words, name) = (searched_text(span), span.name.to_ascii_lowercase());
+    if calls_model(span) {
+        FailureClass::ProviderError
+    } else if DOCUMENT
+        .iter()
+        .any(|word| words.contains(word) || name.contains(word))
     {
         FailureClass::DocumentFailed
     } else {
@@ -135,8 +160,4 @@ fn searched_text(span: &SpanFacts<'_>) -> String {
     }
     searched.make_ascii_lowercase();
     searched
-}
-
-fn contains_ignoring_case(text: &str, word: &str) -> bool {
-    text.to_ascii_lowercase().contains(word)
 }

@@ -5,6 +5,7 @@ use super::ids::SpanId;
 use super::otlp::{Detail, EventView, SpanView, ValueView};
 use super::trace::{SpanKind, SpanStatus};
 use super::wire::WireError;
+use crate::failure_rule::{FailureRules, RuleIndex};
 
 /// A span as far as failures, pages and users are concerned. Borrows from the encoded span.
 #[derive(Debug, Clone)]
@@ -47,11 +48,15 @@ pub struct SpanFacts<'a> {
     pub url_path: Option<&'a str>,
     /// Who the span says the user is.
     pub user: Option<&'a str>,
+    /// The first of the operator's rules that fits it.
+    pub rule: Option<RuleIndex>,
 }
 
 /// What a span's attributes and events tell, gathered one by one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Told<'a> {
+    rules: &'a FailureRules,
+    rule: Option<RuleIndex>,
     http_status: Option<i64>,
     grpc_status: Option<i64>,
     error_type: &'a str,
@@ -65,10 +70,39 @@ pub struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
+    /// Nothing so far.
+    #[must_use]
+    pub fn new(rules: &'a FailureRules) -> Self {
+        Self {
+            rules,
+            rule: None,
+            http_status: None,
+            grpc_status: None,
+            error_type: "",
+            has_error_tag: false,
+            exception_type: "",
+            exception_message: "",
+            has_exception: false,
+            is_gen_ai: false,
+            url_path: None,
+            user: None,
+        }
+    }
+
+    /// Of the rules that fit any attribute, the first counts.
+    fn ask_rules(&mut self, key: &str, value: ValueView<'a>) {
+        if let Some(fit) = self.rules.first_fit(key, || value.to_text()) {
+            self.rule = Some(self.rule.map_or(fit, |known| known.min(fit)));
+        }
+    }
+
     /// Takes one more. An event that can't be read tells nothing.
     pub fn hear(&mut self, detail: Detail<'a>) {
         match detail {
-            Detail::Attribute(key, value) => self.take(key, value),
+            Detail::Attribute(key, value) => {
+                self.ask_rules(key, value);
+                self.take(key, value);
+            }
             Detail::Event(event) => self.take_event(&event),
         }
     }
@@ -77,6 +111,7 @@ impl<'a> Told<'a> {
         if event.name == "exception" {
             self.has_exception = true;
             for (key, value) in event.attributes().filter_map(Result::ok) {
+                self.ask_rules(key, value);
                 self.take_exception(key, value);
             }
         }
@@ -121,8 +156,13 @@ impl<'a> SpanFacts<'a> {
     ///
     /// # Errors
     /// When the span's encoding is broken.
-    pub fn read(span: &SpanView<'a>, id: SpanId, service: &'a str) -> Result<Self, WireError> {
-        let mut told = Told::default();
+    pub fn read(
+        span: &SpanView<'a>,
+        id: SpanId,
+        service: &'a str,
+        rules: &'a FailureRules,
+    ) -> Result<Self, WireError> {
+        let mut told = Told::new(rules);
         for attribute in span.attributes() {
             let (key, value) = attribute?;
             told.hear(Detail::Attribute(key, value));
@@ -156,6 +196,7 @@ impl<'a> SpanFacts<'a> {
             is_gen_ai: told.is_gen_ai,
             url_path: told.url_path,
             user: told.user,
+            rule: told.rule,
         }
     }
 

@@ -11,6 +11,7 @@ use super::facts::SpanFacts;
 use super::ids::SpanId;
 use super::trace::SpanStatus;
 pub use crate::failure_class::FailureClass;
+use crate::failure_rule::{FailureRules, RuleIndex};
 
 /// The failure of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct Failure {
     pub started_ns: u64,
     /// Duration of the failing span in nanoseconds.
     pub duration_ns: u64,
+    /// The operator's rule that gave the class, as a ticket remembers it.
+    pub rule: Option<String>,
+    /// What the reporter can do about it, in English: of that rule, or of the class.
+    pub advice: String,
 }
 
 /// Longest failure message kept: a line or three in a mail, and a bound on the summary row.
@@ -38,21 +43,21 @@ pub const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Finds the failure of a trace, or of the part of it that is at hand.
 #[must_use]
-pub fn find(spans: &[SpanFacts<'_>]) -> Option<Failure> {
+pub fn find(spans: &[SpanFacts<'_>], rules: &FailureRules) -> Option<Failure> {
     let failed: Vec<bool> = spans.iter().map(SpanFacts::has_failed).collect();
     if failed.contains(&true) {
-        return explain(spans, &failed);
+        return explain(spans, &failed, rules);
     }
     // Nobody set an outcome: an exception that was recorded is the best there is.
     let failed: Vec<bool> = spans.iter().map(SpanFacts::may_have_failed).collect();
     failed
         .contains(&true)
-        .then(|| explain(spans, &failed))
+        .then(|| explain(spans, &failed, rules))
         .flatten()
 }
 
 /// Walks from the failed span nearest to the root down to the deepest one that explains it.
-fn explain(spans: &[SpanFacts<'_>], failed: &[bool]) -> Option<Failure> {
+fn explain(spans: &[SpanFacts<'_>], failed: &[bool], rules: &FailureRules) -> Option<Failure> {
     let tree = FailedTree::build(spans, failed);
     let mut at = tree.pick(&tree.tops, spans)?;
     let mut chain = vec![at];
@@ -67,7 +72,13 @@ fn explain(spans: &[SpanFacts<'_>], failed: &[bool]) -> Option<Failure> {
     }
     let deepest = spans.get(at)?;
     let message = message_of(speaker(&chain, spans).unwrap_or(deepest));
-    Some(Failure::of(deepest, class_of_chain(&chain, spans), message))
+    let (class, rule) = class_of_chain(&chain, spans, rules);
+    let rule = rule.and_then(|rule| rules.name(rule)).map(str::to_owned);
+    Some(Failure {
+        advice: rules.english_advice(class, rule.as_deref()),
+        rule,
+        ..Failure::of(deepest, class, message)
+    })
 }
 
 /// Who on the way up tells most: the deepest span, or where that has a bare code (an HTTP client's span under the
@@ -93,16 +104,16 @@ fn has_words(span: &SpanFacts<'_>) -> bool {
 }
 
 /// The most telling class on the way up: an exception without details under an HTTP 429 is a 429.
-fn class_of_chain(chain: &[usize], spans: &[SpanFacts<'_>]) -> FailureClass {
-    let classes = chain
-        .iter()
-        .rev()
-        .filter_map(|&index| spans.get(index))
-        .map(classify);
-    classes
-        .into_iter()
-        .find(|class| *class != FailureClass::InternalError)
-        .unwrap_or(FailureClass::InternalError)
+fn class_of_chain(
+    chain: &[usize],
+    spans: &[SpanFacts<'_>],
+    rules: &FailureRules,
+) -> (FailureClass, Option<RuleIndex>) {
+    let upwards = chain.iter().rev().filter_map(|&index| spans.get(index));
+    upwards
+        .map(|span| classify(span, rules))
+        .find(|(class, rule)| *class != FailureClass::InternalError || rule.is_some())
+        .unwrap_or((FailureClass::InternalError, None))
 }
 
 /// The failed spans of a trace, each below the nearest failed span above it.
@@ -223,6 +234,8 @@ impl Failure {
             message,
             started_ns: span.start_ns,
             duration_ns: span.end_ns.saturating_sub(span.start_ns),
+            rule: None,
+            advice: class.advice().to_owned(),
         }
     }
 }

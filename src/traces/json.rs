@@ -1,8 +1,7 @@
 //! OTLP JSON, written straight from the encoded spans: IDs in hex, 64-bit integers as strings, enums as numbers.
 //! Source: OpenTelemetry protocol specification, "JSON Protobuf Encoding".
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::assemble::{PlacedSpan, RawTrace, ReadError};
 use super::otlp::{self, EventView, LinkView, SpanView, ValueView};

@@ -1,5 +1,7 @@
 //! Borrowed views of attribute values: OTLP's `AnyValue`, read in place.
 
+use std::borrow::Cow;
+
 use super::otlp::submessages;
 use super::wire::{Field, Fields, WireError};
 
@@ -52,6 +54,18 @@ impl<'a> ValueView<'a> {
         match *self {
             Self::String(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// As rules compare it: numbers and booleans written out; nothing for bytes, lists and maps.
+    #[must_use]
+    pub fn to_text(&self) -> Cow<'a, str> {
+        match *self {
+            Self::String(text) => Cow::Borrowed(text),
+            Self::Bool(value) => Cow::Owned(value.to_string()),
+            Self::Int(value) => Cow::Owned(value.to_string()),
+            Self::Double(value) => Cow::Owned(value.to_string()),
+            Self::Empty | Self::Bytes(_) | Self::Array(_) | Self::Map(_) => Cow::Borrowed(""),
         }
     }
 

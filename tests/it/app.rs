@@ -32,6 +32,7 @@ use tracedesk::access::store::Rights;
 use tracedesk::access::{password, store as access};
 use tracedesk::clock::Clock;
 use tracedesk::config::Config;
+use tracedesk::failure_rule::FailureRules;
 use tracedesk::ingest::writer;
 use tracedesk::intake::guard::seal;
 use tracedesk::outbox::admission::HELD;
@@ -81,6 +82,7 @@ pub(crate) struct Builder {
     has_smtp: bool,
     queue_bytes: usize,
     pool: Option<PgPool>,
+    failure_rules: FailureRules,
 }
 
 impl Builder {
@@ -99,6 +101,14 @@ impl Builder {
     /// Mail by a real SMTP server instead of files.
     pub(crate) fn smtp(mut self) -> Self {
         self.has_smtp = true;
+        self
+    }
+
+    /// Rules for failure classes, as `tracedesk.toml` has them.
+    pub(crate) fn failure_rules(mut self, text: &str) -> Self {
+        let mut file: toml::Table = text.parse().unwrap();
+        let rules = file.remove("failure_rule").unwrap();
+        self.failure_rules = FailureRules::parse(rules).unwrap();
         self
     }
 
@@ -126,12 +136,13 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let listen = listener.local_addr().unwrap().to_string();
-        let config = configure(
+        let mut config = configure(
             &self.settings,
             &listen,
             data.path(),
             smtp.as_ref().map(Smtpd::url),
         );
+        config.failure_rules = self.failure_rules.into();
         let smtp_url = config
             .smtp_url
             .as_ref()
@@ -229,6 +240,7 @@ impl TestApp {
             has_smtp: false,
             queue_bytes: writer::QUEUE_BYTES,
             pool: None,
+            failure_rules: FailureRules::default(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use chrono::TimeDelta;
+
 use crate::app::{TestApp, between, eventually};
 
 const GERMAN: &str = "de-AT,de;q=0.9,en;q=0.5";
@@ -35,8 +37,10 @@ async fn the_browsers_language_chooses_and_the_switch_is_remembered() {
 #[tokio::test]
 async fn a_report_is_refused_and_answered_in_its_language() {
     let app = TestApp::start().await;
+    let seal = app.seal(TimeDelta::minutes(1)).await;
     let send = |action: &str| {
         let fields = [
+            ("seal", seal.clone()),
             ("action", action.to_owned()),
             ("page_url", "https://app.example.com/docs/7".to_owned()),
             ("email", "lena@example.com".to_owned()),

@@ -3,12 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use prost::Message as _;
+use tracedesk::failure_rule::FailureRules;
 use tracedesk::ingest::json::to_protobuf;
 use tracedesk::ingest::split::split;
 use tracedesk::traces::assemble::RawTrace;
 use tracedesk::traces::failure::{Failure, FailureClass};
 use tracedesk::traces::store::{StoredPart, StoredTrace};
 use tracedesk::traces::waterfall::Waterfall;
+
+use crate::app::TestApp;
+use crate::spans::{export, failed, new_trace_id, span, text};
 
 use FailureClass::{
     Cancelled, DocumentFailed, InternalError, PlanLimit, PromptTooLong, ProviderError, RateLimited,
@@ -106,7 +113,9 @@ fn kept(name: &str) -> (RawTrace, Option<Failure>) {
         "{name}: {:?}",
         converted.first_reason
     );
-    let mut parts = split(&converted.request).unwrap().parts;
+    let mut parts = split(&converted.request, &FailureRules::default())
+        .unwrap()
+        .parts;
     assert_eq!(parts.len(), 1, "{name}");
     let part = parts.pop().unwrap();
     let stored = StoredTrace {
@@ -127,7 +136,10 @@ fn kept(name: &str) -> (RawTrace, Option<Failure>) {
 fn each_failure_is_found_where_it_happened() {
     for (name, class, span, message) in CASES {
         let (trace, summary) = kept(name);
-        let failure = trace.failure().unwrap().unwrap_or_else(|| panic!("{name}"));
+        let failure = trace
+            .failure(&FailureRules::default())
+            .unwrap()
+            .unwrap_or_else(|| panic!("{name}"));
         assert_eq!(failure.class, *class, "{name}: {failure:?}");
         assert_eq!(failure.span_name, *span, "{name}");
         assert!(
@@ -162,14 +174,14 @@ fn every_class_has_a_trace_and_every_trace_is_tried() {
 #[test]
 fn a_trace_that_went_well_has_no_failure() {
     let (trace, summary) = kept("none");
-    assert_eq!(trace.failure().unwrap(), None);
+    assert_eq!(trace.failure(&FailureRules::default()).unwrap(), None);
     assert_eq!(summary, None);
 }
 
 #[test]
 fn cycles_and_orphans_hang_nothing() {
     let (trace, _) = kept("cycle_and_orphans");
-    let failure = trace.failure().unwrap().unwrap();
+    let failure = trace.failure(&FailureRules::default()).unwrap().unwrap();
     assert_eq!(failure.class, InternalError);
     let assembled = trace.assemble().unwrap();
     let waterfall = Waterfall::build(&assembled, Some(failure.span_id));
@@ -183,7 +195,11 @@ fn the_same_failure_has_the_same_fingerprint_whatever_the_numbers_in_it() {
         let json = std::fs::read_to_string(folder().join(name).with_extension("json")).unwrap();
         assert!(json.contains(from));
         let converted = to_protobuf(json.replace(from, to).as_bytes()).unwrap();
-        let part = split(&converted.request).unwrap().parts.pop().unwrap();
+        let part = split(&converted.request, &FailureRules::default())
+            .unwrap()
+            .parts
+            .pop()
+            .unwrap();
         part.failure.unwrap().fingerprint
     };
     let first = of("prompt_too_long", "214311", "214311");
@@ -191,4 +207,124 @@ fn the_same_failure_has_the_same_fingerprint_whatever_the_numbers_in_it() {
     assert_eq!(of("prompt_too_long", "4bf9", "5bf9"), first);
     assert_ne!(of("prompt_too_long", "maximum", "minimum"), first);
     assert_ne!(of("prompt_too_long", "llm-gateway", "llm-router"), first);
+}
+
+const RULES: &str = r#"
+[[failure_rule]]
+attribute = "app.code"
+operator = "starts_with"
+value = "QUOTA_"
+class = "plan_limit"
+[failure_rule.advice]
+en = "Your team used up its pages."
+de = "Ihr Team hat seine Seiten aufgebraucht."
+
+[[failure_rule]]
+attribute = "app.code"
+operator = "contains"
+value = "_"
+class = "cancelled"
+"#;
+
+/// A trace whose only span failed with these attributes.
+fn coded(trace_id: &str, attributes: Vec<KeyValue>) -> TracesData {
+    let mut root = failed(span(trace_id, 1, 0, "POST /pages"), "AppError", "refused");
+    root.attributes = attributes;
+    export("api", vec![root])
+}
+
+#[test]
+fn rules_are_asked_after_the_conventions_and_the_first_that_fits_wins() {
+    let mut file: toml::Table = RULES.parse().unwrap();
+    let rules = FailureRules::parse(file.remove("failure_rule").unwrap()).unwrap();
+    let class = |attributes| {
+        let data = coded(&new_trace_id(), attributes).encode_to_vec();
+        let part = split(&data, &rules).unwrap().parts.pop().unwrap();
+        let failure = part.failure.unwrap();
+        (failure.class, failure.rule)
+    };
+    let first = Some("app.code starts_with QUOTA_".to_owned());
+    assert_eq!(
+        class(vec![text("app.code", "QUOTA_DAY")]),
+        (PlanLimit, first)
+    );
+    let second = Some("app.code contains _".to_owned());
+    assert_eq!(
+        class(vec![text("app.code", "DAY_QUOTA")]),
+        (Cancelled, second)
+    );
+    assert_eq!(class(vec![text("app.code", "E1")]), (InternalError, None));
+    // What the conventions say for certain stands; what is only likely (a failed call of a model) does not.
+    let code = || text("app.code", "QUOTA_DAY");
+    let status = text("http.response.status_code", "401");
+    assert_eq!(class(vec![code(), status]), (Unauthorized, None));
+    let model = text("gen_ai.system", "openai");
+    assert_eq!(class(vec![model.clone(), code()]).0, PlanLimit);
+    assert_eq!(class(vec![model]).0, ProviderError);
+}
+
+#[tokio::test]
+async fn a_rules_advice_reaches_the_reporter_in_their_language() {
+    let app = TestApp::builder().failure_rules(RULES).start().await;
+    let trace_id = new_trace_id();
+    let data = coded(&trace_id, vec![text("app.code", "QUOTA_DAY")]);
+    app.send_spans(&data).await;
+    let found = app
+        .post("/trace-findings")
+        .header("accept-language", "de")
+        .form(&[("trace_id", &trace_id)]);
+    let html = found.send().await.unwrap().text().await.unwrap();
+    assert!(
+        html.contains("Ihr Team hat seine Seiten aufgebraucht."),
+        "{html}"
+    );
+    let ticket = app.open_ticket(&app.report_of(&trace_id)).await;
+    let failure = &ticket["trace"]["failure"];
+    assert_eq!(failure["class"], "plan_limit");
+    assert_eq!(failure["advice"], "Your team used up its pages.");
+    let path = ticket["url"].as_str().unwrap();
+    let page = app
+        .http
+        .get(path)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(page.contains("Your team used up its pages."), "{page}");
+    let mail = app.mail().await;
+    assert!(
+        mail.text.contains("Your team used up its pages."),
+        "{}",
+        mail.text
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn bad_rules_are_named_at_start() {
+    let app = TestApp::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracedesk.toml");
+    let text = RULES
+        .replace("starts_with", "like")
+        .replace("cancelled", "gone");
+    std::fs::write(&file, text + "\n[[failure_rule]]\nattribute = \"x\"\n").unwrap();
+    let settings = [
+        ("TRACEDESK_CONFIG", file.to_str().unwrap()),
+        ("TRACEDESK_LISTEN", "nowhere"),
+    ];
+    let output = app.run_with(&["doctor"], &settings).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for fault in [
+        "failure_rule 1: operator: \"like\"",
+        "failure_rule 2: class: \"gone\"",
+        "failure_rule 3: missing field `operator`",
+        "TRACEDESK_LISTEN",
+    ] {
+        assert!(told.contains(fault), "{fault} in {told}");
+    }
+    app.finish().await;
 }

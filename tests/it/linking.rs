@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use serde_json::Value;
 use tracedesk::clock::Clock;
+use tracedesk::failure_rule::FailureRules;
 
 use crate::app::{TestApp, eventually, noon};
 use crate::spans::{export, failed, failing_trace, new_trace_id, span};
@@ -268,7 +269,11 @@ async fn what_a_crash_left_waiting_is_linked_by_the_sweep() {
 }
 
 async fn store_without_look(app: &TestApp, data: &TracesData) {
-    let split = tracedesk::ingest::split::split(&prost::Message::encode_to_vec(data)).unwrap();
+    let split = tracedesk::ingest::split::split(
+        &prost::Message::encode_to_vec(data),
+        &FailureRules::default(),
+    )
+    .unwrap();
     let conn = &mut *app.pool.acquire().await.unwrap();
     let now = app.state.clock.now();
     tracedesk::traces::store::copy_parts(conn, &split.parts, now)

@@ -13,6 +13,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
+use tracedesk::failure_rule::FailureRules;
 use tracedesk::ingest::json::to_protobuf;
 use tracedesk::ingest::split::{Split, split};
 use tracedesk::traces::assemble::RawTrace;
@@ -249,7 +250,7 @@ proptest! {
 
     #[test]
     fn what_is_read_back_is_what_was_sent(sent in traces()) {
-        let split = split(&sent.encode_to_vec()).unwrap();
+        let split = split(&sent.encode_to_vec(), &FailureRules::default()).unwrap();
         prop_assert_eq!(split.accepted, count(&sent));
         prop_assert_eq!(split.rejected, 0);
         let mut expected = whole(&sent);
@@ -266,7 +267,7 @@ proptest! {
 
             let assembled = trace.assemble().unwrap();
             prop_assert_eq!(assembled.spans.len(), expected.len());
-            let failing = trace.failure().unwrap().map(|failure| failure.span_id);
+            let failing = trace.failure(&FailureRules::default()).unwrap().map(|failure| failure.span_id);
             let waterfall = Waterfall::build(&assembled, failing);
             prop_assert_eq!(waterfall.rows.len(), expected.len());
             prop_assert_eq!(waterfall.failing.is_some(), failing.is_some());
@@ -294,7 +295,7 @@ proptest! {
         let bad_count = bad.len();
         let scope_spans = vec![ScopeSpans { spans: bad, ..ScopeSpans::default() }];
         sent.resource_spans.insert(0, ResourceSpans { scope_spans, ..ResourceSpans::default() });
-        let split = split(&sent.encode_to_vec()).unwrap();
+        let split = split(&sent.encode_to_vec(), &FailureRules::default()).unwrap();
         prop_assert_eq!(split.accepted, good);
         prop_assert_eq!(split.rejected, bad_count as u64);
         prop_assert_eq!(split.first_reason.is_some(), bad_count > 0);
@@ -303,9 +304,9 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300)) {
-        let _outcome = (Fields::new(&bytes).count(), split(&bytes).is_ok(), to_protobuf(&bytes).is_ok());
+        let _outcome = (Fields::new(&bytes).count(), split(&bytes, &FailureRules::default()).is_ok(), to_protobuf(&bytes).is_ok());
         let trace = RawTrace { id: TraceId::from_hex("1").unwrap(), parts: vec![bytes], is_truncated: false };
-        let _outcome = (trace.protobuf().is_ok(), trace.assemble().is_ok(), trace.failure().is_ok(),
+        let _outcome = (trace.protobuf().is_ok(), trace.assemble().is_ok(), trace.failure(&FailureRules::default()).is_ok(),
             json::write(&trace).is_ok());
     }
 
@@ -316,11 +317,11 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        if let Ok(split) = split(&bytes) {
+        if let Ok(split) = split(&bytes, &FailureRules::default()) {
             for trace in kept(split) {
                 // What the door took can be read in every way.
                 let assembled = trace.assemble().unwrap();
-                let failure = trace.failure().unwrap();
+                let failure = trace.failure(&FailureRules::default()).unwrap();
                 let _waterfall = Waterfall::build(&assembled, failure.map(|failure| failure.span_id));
                 prop_assert!(serde_json::from_slice::<serde_json::Value>(&json::write(&trace).unwrap()).is_ok());
                 let decoded = TracesData::decode(&*trace.protobuf().unwrap());

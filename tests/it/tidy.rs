@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["failure_class"],
     &["content"],
+    &["failure_rule"],
     &["clock", "config", "db"],
     &["token", "trace_context"],
     &["http"],
     &["limits", "tickets", "traces", "outbox"],
-    &["links", "access"],
+    &["links", "access", "help"],
     &["api", "desk", "ingest", "intake"],
     &["telemetry"],
     &["server", "workers"],

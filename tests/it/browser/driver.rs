@@ -244,6 +244,13 @@ impl Browser {
         .await;
     }
 
+    /// Asks for pages in another language from now on.
+    pub(crate) async fn language(&self, accepted: &str) {
+        self.cdp("Network.enable", json!({})).await;
+        let headers = json!({ "headers": { "Accept-Language": accepted } });
+        self.cdp("Network.setExtraHTTPHeaders", headers).await;
+    }
+
     /// Opens a page.
     pub(crate) async fn goto(&self, url: impl AsRef<str>) {
         self.client.goto(url.as_ref()).await.unwrap();

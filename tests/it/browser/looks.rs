@@ -60,7 +60,7 @@ async fn every_page_looks_right_on_every_screen() {
     look(&app, &browser, &Axe::load(), &empty).await;
     let (pages, mail) = fill(&app).await;
     let axe = Axe::load();
-    for page in &pages {
+    for page in pages.iter().chain(&in_languages()) {
         look(&app, &browser, &axe, page).await;
     }
     look_at_mail(&browser, &axe, &mail).await;
@@ -313,6 +313,20 @@ fn trace_pages(trace_id: &str) -> Vec<Page> {
         page("search-malformed", "/desk/search?q=what+is+this"),
         page("search-not-stored", format!("/desk/traces/{UNKNOWN}")),
         page("mail", "/desk/mail"),
+        page("answers", "/desk/answers"),
+    ]
+}
+
+/// The start page in other languages. The last one leaves the browser with English.
+fn in_languages() -> [Page; 3] {
+    [
+        page("form-german", "/?lang=de&kind=upload"),
+        page("form-chinese", "/?lang=zh-Hans&kind=api"),
+        Page {
+            click: Some("button[name=step]"),
+            ready: "main .empty",
+            ..page("fixed", "/?lang=en")
+        },
     ]
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod driver;
 mod embed;
 mod form;
 mod guard;
+mod help;
 mod large;
 mod looks;
 mod story;
