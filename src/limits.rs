@@ -54,7 +54,7 @@ impl Default for Limits {
             sign_in_to: RateLimit::new(times(100), Duration::from_secs(1)),
             report: RateLimit::new(times(100), Duration::from_secs(2)),
             report_all: RateLimit::new(times(1_000), Duration::from_millis(200)),
-            unproven: RateLimit::new(times(10), Duration::from_mins(1)),
+            unproven: RateLimit::new(times(30), Duration::from_secs(20)),
             keep_files: RateLimit::new(times(10), Duration::from_secs(30)),
             page_report: RateLimit::new(times(20), Duration::from_secs(30)),
             page_key: RateLimit::new(times(500), Duration::from_millis(500)),

@@ -149,7 +149,7 @@ async fn people_are_served_and_programs_are_told_from_them() {
 async fn without_a_proof_many_from_one_address_are_spam() {
     let app = TestApp::start().await;
     let fields = by_hand(&app).await;
-    for _ in 0..10 {
+    for _ in 0..30 {
         answered_as_usual(&app, &fields).await;
         assert_eq!(judged(&app).await, is("open", ""));
     }
