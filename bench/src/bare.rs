@@ -93,30 +93,34 @@ struct Report {
 }
 
 async fn ticket(report: web::Json<Report>, pool: web::Data<PgPool>) -> Answer {
-    let (id, token, reference) = (new_id(), Token::generate(), Reference::generate());
+    let (id, token) = (new_id(), Token::generate());
     let path = report
         .page_url
         .splitn(4, '/')
         .nth(3)
         .map_or_else(|| "/".to_owned(), |rest| format!("/{rest}"));
-    let inserted: i64 = sqlx::query_scalar(include_str!("../sql/open_ticket.sql"))
-        .bind(id)
-        .bind(reference.as_str())
-        .bind(&token.hash[..])
-        .bind(Clock::system().now())
-        .bind(&report.action)
-        .bind(&report.page_url)
-        .bind(path)
-        .bind(report.occurred_at)
-        .bind(new_id())
-        .bind(new_id())
-        .bind(format!("<{}@localhost>", new_id()))
-        .fetch_one(&**pool)
-        .await
-        .map_err(actix_web::error::ErrorInternalServerError)?;
-    if inserted != 1 {
-        return Ok(HttpResponse::Conflict().finish());
+    // Again when the reference is taken, as ours does.
+    loop {
+        let reference = Reference::generate();
+        let inserted: i64 = sqlx::query_scalar(include_str!("../sql/open_ticket.sql"))
+            .bind(id)
+            .bind(reference.as_str())
+            .bind(&token.hash[..])
+            .bind(Clock::system().now())
+            .bind(&report.action)
+            .bind(&report.page_url)
+            .bind(&path)
+            .bind(report.occurred_at)
+            .bind(new_id())
+            .bind(new_id())
+            .bind(format!("<{}@localhost>", new_id()))
+            .fetch_one(&**pool)
+            .await
+            .map_err(actix_web::error::ErrorInternalServerError)?;
+        if inserted == 1 {
+            let answer =
+                serde_json::json!({"id": id, "reference": reference.as_str(), "url": token.text});
+            return Ok(HttpResponse::Created().json(answer));
+        }
     }
-    let answer = serde_json::json!({"id": id, "reference": reference.as_str(), "url": token.text});
-    Ok(HttpResponse::Created().json(answer))
 }

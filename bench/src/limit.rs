@@ -31,13 +31,15 @@ pub fn copy(
     time: Duration,
     first: &mut u64,
 ) -> anyhow::Result<f64> {
-    let tasks: Vec<_> = (0..connections as u64)
+    let tasks: Vec<_> = (0..connections)
         .map(|number| {
             // Each connection counts in a range of its own.
-            let from = *first + number * (1 << 32);
+            let from = *first + number as u64 * (1 << 32);
+            // Exports of its own, as each client of ours has.
+            let own = rows.iter().skip(number * EXPORTS_PER_COPY);
             postgres.runtime.spawn(copy_on_one(
                 postgres.pool.clone(),
-                rows.to_vec(),
+                own.take(EXPORTS_PER_COPY).cloned().collect(),
                 time,
                 from,
             ))

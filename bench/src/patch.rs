@@ -28,7 +28,7 @@ pub struct Template {
     trace_ids: Vec<Place>,
     span_ids: Vec<Place>,
     /// What the span IDs were changed by at the last sending, one a trace.
-    salts: [[u8; 8]; TRACES_PER_EXPORT],
+    salts: [u64; TRACES_PER_EXPORT],
 }
 
 impl Template {
@@ -37,7 +37,7 @@ impl Template {
             bytes,
             trace_ids: Vec::new(),
             span_ids: Vec::new(),
-            salts: [[0; 8]; TRACES_PER_EXPORT],
+            salts: [0; TRACES_PER_EXPORT],
         }
     }
 
@@ -47,16 +47,16 @@ impl Template {
         for place in &self.trace_ids {
             self.bytes[place.at..place.at + 16].copy_from_slice(ids[place.trace].as_bytes());
         }
+        let fresh = ids.iter().map(|id| id.as_u64_pair().0);
+        // The same change to every ID of a trace, so that parents are still found.
+        let changes: Vec<u64> = fresh.clone().zip(self.salts).map(|(a, b)| a ^ b).collect();
         for place in &self.span_ids {
-            let (fresh, old) = (ids[place.trace].as_bytes(), self.salts[place.trace]);
-            // The same change to every ID of a trace, so that parents are still found.
-            let id = &mut self.bytes[place.at..place.at + 8];
-            for (index, byte) in id.iter_mut().enumerate() {
-                *byte ^= old[index] ^ fresh[index];
+            if let Some(id) = self.bytes[place.at..].first_chunk_mut::<8>() {
+                *id = (u64::from_be_bytes(*id) ^ changes[place.trace]).to_be_bytes();
             }
         }
-        for (salt, id) in self.salts.iter_mut().zip(&ids) {
-            salt.copy_from_slice(&id.as_bytes()[..8]);
+        for (salt, fresh) in self.salts.iter_mut().zip(fresh) {
+            *salt = fresh;
         }
     }
 }

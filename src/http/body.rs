@@ -12,6 +12,9 @@ use futures_util::StreamExt as _;
 /// A body must be whole within this time: 64 MiB in 30 s is 18 Mbit/s; smaller bodies may come much slower.
 pub const READ_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Most memory taken on a request's word: three exports of a usual size.
+const MAX_ROOM: usize = 1024 * 1024;
+
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -32,17 +35,38 @@ pub enum BodyError {
     Busy,
 }
 
+/// Memory for as much as a request says that its body is, up to [`MAX_ROOM`]: without it a body is copied each time that
+/// it outgrows its place.
+#[must_use]
+pub fn room_for(request: &HttpRequest) -> Vec<u8> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let declared = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    Vec::with_capacity(declared.unwrap_or(0).min(MAX_ROOM))
+}
+
 /// Reads the body as it travels, at most `cap` bytes. `take` is told of each chunk and may refuse it.
 ///
 /// # Errors
 /// [`BodyError`].
 pub async fn read(
+    payload: Payload,
+    cap: usize,
+    take: impl FnMut(usize) -> bool,
+) -> Result<Vec<u8>, BodyError> {
+    read_into(Vec::new(), payload, cap, take).await
+}
+
+/// The same, into memory that is there already.
+///
+/// # Errors
+/// [`BodyError`].
+pub async fn read_into(
+    mut body: Vec<u8>,
     mut payload: Payload,
     cap: usize,
     mut take: impl FnMut(usize) -> bool,
 ) -> Result<Vec<u8>, BodyError> {
     let reading = async {
-        let mut body = Vec::new();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|_broken| BodyError::Broken)?;
             if body.len() + chunk.len() > cap {

@@ -112,7 +112,8 @@ async fn store(
         })?;
     let content_encoding = body::content_encoding(request).map_err(Refusal::from_body)?;
     let mut held = state.ingest.reserve();
-    let body = body::read(payload, MAX_BODY_BYTES, |bytes| held.grow(bytes)).await;
+    let room = body::room_for(request);
+    let body = body::read_into(room, payload, MAX_BODY_BYTES, |bytes| held.grow(bytes)).await;
     let body = body.map_err(Refusal::from_body)?;
     let is_small = body.len() < INLINE_BYTES && content_encoding == ContentEncoding::Identity;
     let rules = Arc::clone(&state.config.failure_rules);

@@ -95,7 +95,11 @@ struct Gathered<'a> {
     opened: Option<Scope<'a>>,
     /// Scopes with spans.
     scopes: Vec<Scope<'a>>,
-    traces: HashMap<TraceId, Gathering<'a>>,
+    traces: Vec<(TraceId, Gathering<'a>)>,
+    /// Where each trace is in `traces`.
+    places: HashMap<TraceId, usize>,
+    /// Where the last span's trace is: mostly also that of the next span.
+    last: usize,
     split: Split,
 }
 
@@ -118,7 +122,9 @@ impl<'a> Gathered<'a> {
             rules,
             opened: None,
             scopes: Vec::new(),
-            traces: HashMap::new(),
+            traces: Vec::new(),
+            places: HashMap::new(),
+            last: 0,
             split: Split::default(),
         }
     }
@@ -161,12 +167,24 @@ impl<'a> Gathered<'a> {
             .map_or("", |scope| scope.service);
         self.scopes.extend(self.opened.take());
         let scope = self.scopes.len() - 1;
-        let gathering = self.traces.entry(trace_id).or_default();
+        let gathering = self.gathering_of(trace_id);
         gathering.spans.push((scope, message));
         gathering
             .facts
             .push(SpanFacts::new(&span, span_id, service, &told));
         Ok(())
+    }
+
+    fn gathering_of(&mut self, trace_id: TraceId) -> &mut Gathering<'a> {
+        let is_last = |(last, _): &(TraceId, _)| *last == trace_id;
+        if !self.traces.get(self.last).is_some_and(is_last) {
+            let next = self.traces.len();
+            self.last = *self.places.entry(trace_id).or_insert(next);
+            if self.last == next {
+                self.traces.push((trace_id, Gathering::default()));
+            }
+        }
+        &mut self.traces[self.last].1
     }
 
     fn pack(self) -> Result<Split, SplitError> {

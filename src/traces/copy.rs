@@ -20,10 +20,12 @@ const POSTGRES_EPOCH_MICROS: i64 = 10_957 * 86_400 * 1_000_000;
 
 /// Encodes all `parts` as one COPY stream, header and trailer included.
 pub fn encode<'a>(
-    parts: impl IntoIterator<Item = &'a TracePart>,
+    parts: impl IntoIterator<Item = &'a TracePart> + Clone,
     received_at: DateTime<Utc>,
 ) -> Vec<u8> {
-    let mut out = Vec::new();
+    // A row is smaller than its part.
+    let room = parts.clone().into_iter().map(TracePart::weight).sum();
+    let mut out = Vec::with_capacity(room);
     out.extend_from_slice(SIGNATURE);
     out.extend_from_slice(&[0; 8]); // no flags, no header extension
     for part in parts {

@@ -54,7 +54,7 @@ pub struct StoredTrace {
 /// The database's; nothing was stored then, unless the answer to the commit was lost.
 pub async fn copy_parts(
     conn: &mut PgConnection,
-    parts: impl IntoIterator<Item = &TracePart>,
+    parts: impl IntoIterator<Item = &TracePart> + Clone,
     received_at: DateTime<Utc>,
 ) -> Result<u64, sqlx::Error> {
     let statement = format!(
