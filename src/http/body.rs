@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 pub const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Most memory taken on a request's word: three exports of a usual size.
-const MAX_ROOM: usize = 1024 * 1024;
+pub const MAX_ROOM: usize = 1024 * 1024;
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
