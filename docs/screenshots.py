@@ -61,21 +61,15 @@ class Browser:
 
 def shoot(browser, base, email, password):
     browser.size(1280, 1040)
-    browser.open(base + "/")
-    browser.save("form")
     browser.open(base + "/desk")
     browser.type("[name=email]", email)
     browser.type("[name=password]", password + "\n")
     time.sleep(1.5)
-    browser.save("queue")
     ticket = "[...document.querySelectorAll('a[href^=\"/desk/tickets/\"]')].find(a => a.textContent.includes('suppliers'))"
     browser.open(base + browser.run(f"return {ticket}.getAttribute('href')"))
     browser.save("ticket")
     browser.open(base + "/desk/traces/a2c7a33bca653b76b9b0662e31f7a93b")
     browser.save("trace")
-    browser.size(500, 1000)
-    browser.open(base + "/desk")
-    browser.save("queue-phone")
 
 
 def main():
