@@ -32,13 +32,8 @@ pub(super) fn check(
             None
         }
     };
-    let status = if errors.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
     public_html(
-        status,
+        status_of(&errors),
         &FormPage {
             read_back,
             drafts,
@@ -62,19 +57,22 @@ pub(super) fn after_vote(values: FormValues, drafts: Drafts, voted: Voted) -> Ht
 
 pub(super) fn again(values: FormValues, drafts: Drafts, errors: &[Refused]) -> HttpResponse {
     let read_back = read_back(&values.trace_id).ok();
-    let status = if errors.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::UNPROCESSABLE_ENTITY
-    };
     public_html(
-        status,
+        status_of(errors),
         &FormPage {
             read_back,
             drafts,
             ..FormPage::new(values, errors)
         },
     )
+}
+
+fn status_of(errors: &[Refused]) -> StatusCode {
+    if errors.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    }
 }
 
 /// The report could not be kept: what was typed must not be lost with it.

@@ -479,6 +479,13 @@ impl TestApp {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    pub(crate) async fn count_tickets(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM tickets")
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+
     /// Mails that are neither sent nor given up, nor held because their address had many.
     pub(crate) async fn mails_waiting(&self) -> i64 {
         let waiting = "SELECT count(*) FROM outbox WHERE state NOT IN ('sent', 'failed') AND last_response IS DISTINCT FROM $1";

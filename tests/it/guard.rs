@@ -98,13 +98,6 @@ async fn ticket_id(app: &TestApp) -> String {
         .unwrap()
 }
 
-async fn count_tickets(app: &TestApp) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM tickets")
-        .fetch_one(&app.pool)
-        .await
-        .unwrap()
-}
-
 #[tokio::test]
 async fn people_are_served_and_programs_are_told_from_them() {
     let app = TestApp::builder().clock(Clock::fixed(noon())).start().await;
@@ -242,7 +235,7 @@ async fn a_form_that_lay_open_for_days_asks_to_be_sent_again() {
     assert!(html.contains("This page was open for more than a day"));
     assert!(html.contains(">uploading a 40-page PDF</textarea>"));
     assert!(html.contains("/drafts/"), "the picture is kept");
-    assert_eq!(count_tickets(&app).await, 0);
+    assert_eq!(app.count_tickets().await, 0);
     let mut again = with_seal(between(&html, "name=\"seal\" value=\"", "\""));
     let draft = between(&html, "name=\"draft\" value=\"", "\"");
     set(&mut again, "draft", draft);
@@ -293,7 +286,7 @@ async fn over_the_limit_the_form_comes_back_with_all_that_was_typed_and_chosen()
         .await
         .unwrap();
     assert_eq!(response.status(), 429);
-    assert_eq!(count_tickets(&app).await, 0);
+    assert_eq!(app.count_tickets().await, 0);
     app.finish().await;
 }
 
@@ -323,7 +316,7 @@ async fn what_is_too_large_or_too_many_costs_nothing_that_was_typed() {
     assert_eq!(response.status(), 422);
     let html = response.text().await.unwrap();
     assert_eq!(html.matches("src=\"/drafts/").count(), 1);
-    assert_eq!(count_tickets(&app).await, 0);
+    assert_eq!(app.count_tickets().await, 0);
     app.finish().await;
 }
 
@@ -378,6 +371,6 @@ async fn a_program_gets_the_same_caps_in_the_same_words() {
         let body = response.text().await.unwrap();
         assert!(body.contains(words), "{body}");
     }
-    assert_eq!(count_tickets(&app).await, 0);
+    assert_eq!(app.count_tickets().await, 0);
     app.finish().await;
 }

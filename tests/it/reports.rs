@@ -62,13 +62,6 @@ async fn send_keyed(app: &TestApp, key: &str, report: &Value) -> Response {
         .unwrap()
 }
 
-async fn count_tickets(app: &TestApp) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM tickets")
-        .fetch_one(&app.pool)
-        .await
-        .unwrap()
-}
-
 #[tokio::test]
 async fn a_report_opens_a_ticket_that_tells_what_failed() {
     let app = TestApp::start().await;
@@ -178,7 +171,7 @@ async fn every_invalid_field_is_named_at_once() {
     wrong_types.insert("attachments".to_owned(), json!([{"name": "x"}]));
     let body = problem(app.send_report(&wrong_types.into()).await, 422).await;
     assert_eq!(fields_of(&body).len(), all.len() + 1);
-    assert_eq!(count_tickets(&app).await, 0);
+    assert_eq!(app.count_tickets().await, 0);
     app.finish().await;
 }
 
@@ -377,7 +370,7 @@ fn whatever_is_sent_is_taken_or_refused() {
     });
     outcome.unwrap();
     runtime.block_on(async {
-        taken += count_tickets(&app).await;
+        taken += app.count_tickets().await;
         sent += i64::from(CASES);
         assert!(
             taken > 20 && taken < sent,
@@ -401,7 +394,7 @@ async fn a_retry_with_its_key_gets_the_first_answer() {
     assert_eq!(again.status(), 201);
     assert_eq!(again.headers()["location"], location);
     assert_eq!(again.text().await.unwrap(), first);
-    assert_eq!(count_tickets(&app).await, 1);
+    assert_eq!(app.count_tickets().await, 1);
 
     let mut other = report.clone();
     other["action"] = "something else".into();
@@ -414,7 +407,7 @@ async fn a_retry_with_its_key_gets_the_first_answer() {
     let request = app.post("/api/v1/tickets").bearer_auth(key);
     let request = request.header("idempotency-key", "k-1").json(&other);
     assert_eq!(request.send().await.unwrap().status(), 201);
-    assert_eq!(count_tickets(&app).await, 2);
+    assert_eq!(app.count_tickets().await, 2);
     app.finish().await;
 }
 
@@ -446,7 +439,7 @@ async fn of_many_at_once_with_one_key_one_opens_a_ticket() {
         }
     }
     assert_eq!(answers.len(), 1);
-    assert_eq!(count_tickets(&app).await, 1);
+    assert_eq!(app.count_tickets().await, 1);
     let again = send_keyed(&app, "at once", &report).await;
     assert!(answers.contains(&again.text().await.unwrap()));
     app.finish().await;
@@ -480,7 +473,7 @@ async fn an_attempt_that_was_killed_can_be_repeated() {
         send_keyed(&app, "k", &report).await.status() == 201
     })
     .await;
-    assert_eq!(count_tickets(&app).await, 1);
+    assert_eq!(app.count_tickets().await, 1);
     app.finish().await;
 }
 
